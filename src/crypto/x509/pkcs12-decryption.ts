@@ -1,0 +1,113 @@
+/**
+ * Decryption of the parts of a PKCS#12 file: PBES2 with AES (RFC 8018 §6.2) by the PKCS#12 library, and the older
+ * schemes of RFC 7292 appendix C by Node's ciphers. Callers check the file's MAC first.
+ */
+import { createDecipheriv, getCiphers } from 'node:crypto';
+import type { AlgorithmIdentifier, EncryptedContentInfo } from 'pkijs';
+import { Failure } from '../../core/errors.ts';
+import { derivePkcs12, pkcs12Purpose, spendWork, type WorkBudget } from './pkcs12-kdf.ts';
+
+/** What opens one file: the password in the two encodings that PKCS#12 mixes, and the work still allowed. */
+export interface Pkcs12Opener {
+  /** UTF-8, for PBES2. */
+  readonly passwordUtf8: Uint8Array;
+  /** For the schemes of RFC 7292 appendix C, in the encoding that the MAC proved. */
+  readonly passwordPkcs12: Uint8Array;
+  readonly budget: WorkBudget;
+}
+
+interface LegacyScheme {
+  readonly cipher: string;
+  readonly keyLength: number;
+}
+
+/** RFC 7292 appendix C, all over SHA-1. RC2 is there only when Node runs with OpenSSL's legacy provider. */
+const legacySchemes: Readonly<Record<string, LegacyScheme>> = {
+  '1.2.840.113549.1.12.1.3': { cipher: 'des-ede3-cbc', keyLength: 24 },
+  '1.2.840.113549.1.12.1.4': { cipher: 'des-ede-cbc', keyLength: 16 },
+  '1.2.840.113549.1.12.1.5': { cipher: 'rc2-cbc', keyLength: 16 },
+  '1.2.840.113549.1.12.1.6': { cipher: 'rc2-40-cbc', keyLength: 5 },
+};
+const legacyDigest = { name: 'sha1', block: 64, output: 20 } as const;
+const legacyIvLength = 8;
+
+const pbes2Oid = '1.2.840.113549.1.5.13';
+const pbkdf2Oid = '1.2.840.113549.1.5.12';
+/** AES-128, AES-192 and AES-256 in CBC mode. */
+const aesCbcOids: readonly string[] = [
+  '2.16.840.1.101.3.4.1.2',
+  '2.16.840.1.101.3.4.1.22',
+  '2.16.840.1.101.3.4.1.42',
+];
+
+/**
+ * Decrypts one part. Throws a `badParameter` failure for a scheme that is not supported or too much work; other
+ * errors mean content that is malformed.
+ */
+export async function decryptPkcs12(
+  opener: Pkcs12Opener,
+  content: EncryptedContentInfo,
+): Promise<Uint8Array> {
+  const algorithm = content.contentEncryptionAlgorithm;
+  if (algorithm.algorithmId === pbes2Oid) return decryptPbes2(opener, content);
+  const scheme = legacySchemes[algorithm.algorithmId];
+  if (scheme === undefined) throw unsupported(`encryption ${algorithm.algorithmId}`);
+  if (!getCiphers().includes(scheme.cipher)) throw unsupported(`the obsolete cipher ${scheme.cipher}`);
+  return decryptLegacy(opener, scheme, content);
+}
+
+async function decryptPbes2(opener: Pkcs12Opener, content: EncryptedContentInfo): Promise<Uint8Array> {
+  const { EncryptedData, PBES2Params, PBKDF2Params } = await import('pkijs');
+  const { keyDerivationFunc, encryptionScheme } = new PBES2Params({
+    schema: content.contentEncryptionAlgorithm.algorithmParams,
+  });
+  if (keyDerivationFunc.algorithmId !== pbkdf2Oid)
+    throw unsupported(`derivation ${keyDerivationFunc.algorithmId}`);
+  if (!aesCbcOids.includes(encryptionScheme.algorithmId))
+    throw unsupported(`cipher ${encryptionScheme.algorithmId}`);
+  // The library derives with whatever count the file holds, so the count is judged first.
+  spendWork(opener.budget, new PBKDF2Params({ schema: keyDerivationFunc.algorithmParams }).iterationCount);
+  const password = new Uint8Array(opener.passwordUtf8).buffer;
+  const data = new EncryptedData({ encryptedContentInfo: content });
+  return new Uint8Array(await data.decrypt({ password }));
+}
+
+async function decryptLegacy(
+  opener: Pkcs12Opener,
+  scheme: LegacyScheme,
+  content: EncryptedContentInfo,
+): Promise<Uint8Array> {
+  const { salt, iterations } = parseLegacyParameters(content.contentEncryptionAlgorithm);
+  const input = { digest: legacyDigest, password: opener.passwordPkcs12, salt, iterations };
+  const key = await derivePkcs12(opener.budget, {
+    ...input,
+    purpose: pkcs12Purpose.key,
+    length: scheme.keyLength,
+  });
+  const iv = await derivePkcs12(opener.budget, {
+    ...input,
+    purpose: pkcs12Purpose.iv,
+    length: legacyIvLength,
+  });
+  const decipher = createDecipheriv(scheme.cipher, key, iv);
+  const plain = Buffer.concat([
+    decipher.update(new Uint8Array(content.getEncryptedContent())),
+    decipher.final(),
+  ]);
+  key.fill(0);
+  return plain;
+}
+
+/** `pkcs-12PbeParams ::= SEQUENCE { salt OCTET STRING, iterations INTEGER }` (RFC 7292 appendix C). */
+function parseLegacyParameters(algorithm: AlgorithmIdentifier): { salt: Uint8Array; iterations: number } {
+  const [salt, iterations] = algorithm.algorithmParams.valueBlock.value;
+  const octets: unknown = salt.valueBlock.valueHexView;
+  const count: unknown = iterations.valueBlock.valueDec;
+  if (!(octets instanceof Uint8Array) || typeof count !== 'number')
+    throw new TypeError('malformed PBE parameters');
+  return { salt: octets, iterations: count };
+}
+
+function unsupported(what: string): Failure {
+  return new Failure('badParameter', `Pkcs12 value is not supported: ${what}. Export it again with AES-256.`);
+}
