@@ -1,0 +1,33 @@
+/**
+ * What may be done, as rows: the Azure RBAC data action and the access-policy permission of each operation
+ * (OPERATIONS: the OpenAPI's descriptions and Azure's list of data actions). The golden file
+ * `test/golden/roles.txt` shows which role allows which.
+ */
+
+export type PolicyKind = 'secrets' | 'keys' | 'certificates';
+
+export interface Action {
+  /** Full name, `Microsoft.KeyVault/vaults/…`. */
+  readonly dataAction: string;
+  readonly policyKind: PolicyKind;
+  /** Lower-case verb of an access policy. */
+  readonly permission: string;
+}
+
+function secretAction(dataAction: string, permission: string): Action {
+  return { dataAction: `Microsoft.KeyVault/vaults/secrets/${dataAction}`, policyKind: 'secrets', permission };
+}
+
+/** Operations on secrets and deleted secrets. Reading a deleted one shows no value, hence `readMetadata`. */
+export const secretActions = {
+  list: secretAction('readMetadata/action', 'list'),
+  get: secretAction('getSecret/action', 'get'),
+  set: secretAction('setSecret/action', 'set'),
+  update: secretAction('update/action', 'set'),
+  delete: secretAction('delete', 'delete'),
+  backup: secretAction('backup/action', 'backup'),
+  restore: secretAction('restore/action', 'restore'),
+  recover: secretAction('recover/action', 'recover'),
+  purge: secretAction('purge/action', 'purge'),
+  getDeleted: secretAction('readMetadata/action', 'get'),
+} as const satisfies Record<string, Action>;
