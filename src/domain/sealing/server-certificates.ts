@@ -1,0 +1,145 @@
+/**
+ * The server's own certificate authority and the leaf certificates made under it, kept as sealed items, so that a
+ * restart presents the same ones and needs no certificate library.
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { Log } from '../../core/log.ts';
+import { SecretBytes } from '../../core/secret-bytes.ts';
+import { certificateTimes, createAuthority, issueLeaf } from '../../crypto/x509/authority.ts';
+import { permittedNames } from '../../crypto/x509/name-constraints.ts';
+import { coversNames } from '../../crypto/x509/server-names.ts';
+import type { SealedItems } from './sealed-items.ts';
+
+export interface LeafNames {
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+}
+
+export interface ServerLeaf {
+  readonly chainPem: string;
+  readonly privateKeyPem: SecretBytes;
+  readonly renewAt: number;
+}
+
+export interface ServerCertificates {
+  readonly authorityPem: string;
+  leaf(names: LeafNames): Promise<ServerLeaf>;
+}
+
+const authorityItem = 'authority';
+const authorityDays = 3650;
+const leafDays = 90;
+const day = 24 * 60 * 60 * 1000;
+/** An authority with less left than this could not outlast the leaves that it makes. */
+const authorityReserve = 2 * leafDays * day;
+
+interface Deps {
+  readonly items: SealedItems;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Authority {
+  readonly certificatePem: string;
+  readonly privateKey: SecretBytes;
+}
+
+/** Opens the authority, making it at the first start, and anew when it nears its end or lacks a wanted name. */
+export async function openServerCertificates(
+  deps: Deps,
+  permitted: { dnsNames: readonly string[]; ipRanges: readonly string[] },
+): Promise<ServerCertificates> {
+  const authority = await openAuthority(deps, permitted);
+  return {
+    authorityPem: authority.certificatePem,
+    leaf: (names) => openLeaf(deps, authority, names),
+  };
+}
+
+async function openAuthority(
+  deps: Deps,
+  permitted: { dnsNames: readonly string[]; ipRanges: readonly string[] },
+): Promise<Authority> {
+  const now = deps.clock.now();
+  const wanted = [...permitted.dnsNames, ...permitted.ipRanges].sort().join(' ');
+  const stored = await deps.items.get(authorityItem);
+  if (stored !== undefined) {
+    const { certificatePem, privateKey, covers } = JSON.parse(stored.exposeText()) as StoredAuthority;
+    if (covers === wanted && certificateTimes(certificatePem).notAfter - now > authorityReserve) {
+      return { certificatePem, privateKey: new SecretBytes(Buffer.from(privateKey, 'base64')) };
+    }
+    deps.log.warn(
+      'A new certificate authority replaces the old one: clients must be given its certificate anew.',
+    );
+  }
+  const { certificatePem, privateKey } = await createAuthority({
+    commonName: 'Strongroom local authority',
+    permittedDnsNames: [...permitted.dnsNames],
+    permittedIpRanges: [...permitted.ipRanges],
+    now,
+    validityDays: authorityDays,
+  });
+  const record: StoredAuthority = {
+    certificatePem,
+    privateKey: Buffer.from(privateKey.exposeBytes()).toString('base64'),
+    covers: wanted,
+  };
+  await deps.items.put(authorityItem, SecretBytes.fromText(JSON.stringify(record)));
+  return { certificatePem, privateKey };
+}
+
+interface StoredAuthority {
+  readonly certificatePem: string;
+  readonly privateKey: string;
+  /** The names that it was made for. */
+  readonly covers: string;
+}
+
+async function openLeaf(deps: Deps, authority: Authority, names: LeafNames): Promise<ServerLeaf> {
+  const item = `leaf/${names.dnsNames.join(',')}`;
+  const stored = await deps.items.get(item);
+  if (stored !== undefined) {
+    const { chainPem, privateKey } = JSON.parse(stored.exposeText()) as StoredLeaf;
+    const renewAt = renewalOf(chainPem);
+    // A leaf of an authority that has been replaced since would be trusted by nobody.
+    if (deps.clock.now() < renewAt && chainPem.includes(authority.certificatePem.trim())) {
+      return { chainPem, privateKeyPem: SecretBytes.fromText(privateKey), renewAt };
+    }
+  }
+  return makeLeaf(deps, authority, { item, names });
+}
+
+async function makeLeaf(
+  deps: Deps,
+  authority: Authority,
+  of: { item: string; names: LeafNames },
+): Promise<ServerLeaf> {
+  const permitted = await permittedNames(authority.certificatePem);
+  const { dnsNames, ipAddresses } = of.names;
+  if (
+    permitted !== undefined &&
+    !coversNames(permitted, { dnsNames: [...dnsNames], ipAddresses: [...ipAddresses] })
+  ) {
+    throw new RangeError(`the authority is not made for ${dnsNames.join(', ')}`);
+  }
+  const { chainPem, privateKeyPem } = await issueLeaf(authority, {
+    dnsNames: [...dnsNames],
+    ipAddresses: [...ipAddresses],
+    now: deps.clock.now(),
+    validityDays: leafDays,
+  });
+  const record: StoredLeaf = { chainPem, privateKey: privateKeyPem.exposeText() };
+  await deps.items.put(of.item, SecretBytes.fromText(JSON.stringify(record)));
+  return { chainPem, privateKeyPem, renewAt: renewalOf(chainPem) };
+}
+
+interface StoredLeaf {
+  readonly chainPem: string;
+  readonly privateKey: string;
+}
+
+/** After two thirds of its life, so that a server that is off for weeks still comes back in time. */
+function renewalOf(pem: string): number {
+  const { notBefore, notAfter } = certificateTimes(pem);
+  return notAfter - (notAfter - notBefore) / 3;
+}

@@ -1,0 +1,127 @@
+/** Vaults: made, found by name, listed. A found vault is ready for use (rules compiled) and kept in memory. */
+
+import type { AccessPolicy } from '../../authorization/access-policies.ts';
+import {
+  compileNetworkRules,
+  isIpRule,
+  type NetworkRules,
+  openNetwork,
+} from '../../authorization/network-rules.ts';
+import type { Clock } from '../../core/clock.ts';
+import { Failure } from '../../core/errors.ts';
+import { foldCase, isResourceGroupName, isVaultName } from '../../core/names.ts';
+import type { Random } from '../../core/random.ts';
+import type { VaultKeys } from '../sealing/vault-keys.ts';
+import type { Vault, VaultRecord } from './vault.ts';
+import type { DirectoryStore, VaultStore } from './vault-store.ts';
+
+/** What a new vault is made from; what is left out takes the default that Azure gives it. */
+export interface NewVault {
+  readonly name: string;
+  readonly tenantId: string;
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly location: string;
+  readonly sku?: 'standard' | 'premium' | undefined;
+  readonly enableRbacAuthorization?: boolean | undefined;
+  readonly accessPolicies?: readonly AccessPolicy[] | undefined;
+  readonly softDeleteRetentionInDays?: number | undefined;
+  readonly enablePurgeProtection?: boolean | undefined;
+  readonly networkRules?: NetworkRules | undefined;
+}
+
+export interface Vaults {
+  create(input: NewVault): Promise<Vault>;
+  /** The vault of this name, without regard to case; undefined if there is none. */
+  find(name: string): Promise<Vault | undefined>;
+  list(): Promise<readonly Vault[]>;
+}
+
+interface Deps {
+  readonly store: VaultStore;
+  readonly directory: DirectoryStore;
+  readonly vaultKeys: VaultKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export function createVaults(deps: Deps): Vaults {
+  const ready = new Map<string, Vault>();
+  const keep = (record: VaultRecord): Vault => {
+    const vault = { ...record, networkCheck: compileNetworkRules(record.networkRules) };
+    ready.set(foldCase(record.name), vault);
+    return vault;
+  };
+  return {
+    async create(input) {
+      const record = newRecord(deps, input);
+      await assertPlace(deps.directory, record);
+      if (!(await deps.store.add(record, deps.vaultKeys.create(record.id)))) {
+        throw new Failure('alreadyExists', `The vault name '${input.name}' is already in use.`);
+      }
+      return keep(record);
+    },
+    async find(name) {
+      const nameKey = foldCase(name);
+      const kept = ready.get(nameKey);
+      if (kept !== undefined) return kept;
+      const record = await deps.store.byName(nameKey);
+      return record === undefined ? undefined : keep(record);
+    },
+    async list() {
+      return (await deps.store.list()).map(keep);
+    },
+  };
+}
+
+function newRecord(deps: Deps, input: NewVault): VaultRecord {
+  const now = deps.clock.now();
+  const record: VaultRecord = {
+    id: deps.random.guid(),
+    name: input.name,
+    tenantId: input.tenantId,
+    subscriptionId: input.subscriptionId,
+    resourceGroup: input.resourceGroup,
+    location: foldCase(input.location),
+    sku: input.sku ?? 'standard',
+    enableRbacAuthorization: input.enableRbacAuthorization ?? true,
+    accessPolicies: input.accessPolicies ?? [],
+    softDeleteRetentionInDays: input.softDeleteRetentionInDays ?? 90,
+    enablePurgeProtection: input.enablePurgeProtection ?? false,
+    publicNetworkAccess: 'Enabled',
+    networkRules: input.networkRules ?? openNetwork,
+    tags: {},
+    created: now,
+    updated: now,
+  };
+  assertValid(record);
+  return record;
+}
+
+function assertValid(record: VaultRecord): void {
+  if (!isVaultName(record.name)) {
+    throw new Failure(
+      'badParameter',
+      `The vault name '${record.name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The name must begin with a letter, end with a letter or digit, and not contain consecutive hyphens.`,
+    );
+  }
+  if (!isResourceGroupName(record.resourceGroup)) {
+    throw new Failure('badParameter', `The resource group name '${record.resourceGroup}' is invalid.`);
+  }
+  const days = record.softDeleteRetentionInDays;
+  if (!Number.isInteger(days) || days < 7 || days > 90) {
+    throw new Failure('badParameter', 'The soft-delete retention must be from 7 to 90 days.');
+  }
+  const rule = record.networkRules.ipRules.find((text) => !isIpRule(text));
+  if (rule !== undefined) throw new Failure('badParameter', `'${rule}' is not an IP address or CIDR range.`);
+}
+
+async function assertPlace(directory: DirectoryStore, record: VaultRecord): Promise<void> {
+  const subscription = (await directory.subscriptions()).find((entry) => entry.id === record.subscriptionId);
+  if (subscription === undefined || subscription.tenantId !== record.tenantId) {
+    throw new Failure('notFound', `The subscription '${record.subscriptionId}' could not be found.`);
+  }
+  if ((await directory.resourceGroup(record.subscriptionId, record.resourceGroup)) === undefined) {
+    throw new Failure('notFound', `Resource group '${record.resourceGroup}' could not be found.`);
+  }
+}

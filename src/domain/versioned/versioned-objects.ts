@@ -1,0 +1,311 @@
+/**
+ * Objects with versions, soft delete and recovery: the rules that secrets, keys and certificates share, written
+ * once and used by composition. Every operation takes a grant and acts on its target only.
+ *
+ * States of a name: absent → live (first version) → deleted → live (recover) or absent (purge, or its time comes).
+ */
+import { type Clock, unixSeconds } from '../../core/clock.ts';
+import { objectKey } from '../../core/names.ts';
+import type { Page, PageRequest } from '../../core/paging.ts';
+import { pageOf } from '../../core/paging.ts';
+import type { SecretBytes } from '../../core/secret-bytes.ts';
+import type { VaultKeys } from '../sealing/vault-keys.ts';
+import type { VaultGrant } from '../vaults/vault.ts';
+import {
+  deletedButRecoverable,
+  deletedNotFound,
+  disabled,
+  existsAlready,
+  mustBeDeletedFirst,
+  type Noun,
+  notFound,
+  purgeProtected,
+  restoreConflict,
+} from './nouns.ts';
+import {
+  type HeadAndVersion,
+  type ObjectKey,
+  type ObjectReader,
+  type ObjectVersion,
+  type ObjectWriter,
+  type SealedVersion,
+  StaleVaultKey,
+} from './object-store.ts';
+
+export interface VersionedDeps {
+  readonly reader: ObjectReader;
+  readonly writer: ObjectWriter;
+  readonly vaultKeys: VaultKeys;
+  readonly clock: Clock;
+}
+
+/** A version that its value is still to be sealed for. */
+export interface OpenVersion {
+  readonly version: ObjectVersion;
+  readonly value: SecretBytes;
+}
+
+/** What PATCH may change; what is undefined stays as it is. */
+export interface VersionPatch {
+  readonly enabled: boolean | undefined;
+  readonly notBefore: number | undefined;
+  readonly expires: number | undefined;
+  readonly tags: Readonly<Record<string, string>> | undefined;
+  readonly detail: ((current: string | undefined) => string | undefined) | undefined;
+}
+
+/** Azure refuses to back up an object with more versions (LIMITS.md §2). */
+export const mostVersionsInBackup = 500;
+
+const secondsPerDay = 86_400;
+
+/** The key of the grant's target object; throws for a grant on a whole vault. */
+export function keyOf(noun: Noun, grant: VaultGrant): ObjectKey {
+  return { vaultId: grant.vault.id, kind: noun.kind, nameKey: objectKey(nameOf(grant)) };
+}
+
+export function nameOf(grant: VaultGrant): string {
+  if (grant.target.name === undefined) throw new TypeError('the grant names no object');
+  return grant.target.name;
+}
+
+export interface VersionedObjects {
+  /** Adds a version and makes it the current one; 409 while the name is deleted. */
+  add(grant: VaultGrant, next: OpenVersion): Promise<HeadAndVersion>;
+  /** The asked or current version with its opened value; refuses a disabled one. */
+  readValue(grant: VaultGrant, version: string | undefined): Promise<HeadAndVersion & { value: SecretBytes }>;
+  update(grant: VaultGrant, version: string | undefined, patch: VersionPatch): Promise<HeadAndVersion>;
+  list(grant: VaultGrant, page: PageRequest): Promise<Page<HeadAndVersion>>;
+  /** Empty, not an error, for a name that is not there. */
+  listVersions(grant: VaultGrant, page: PageRequest): Promise<{ name: string; page: Page<ObjectVersion> }>;
+  delete(grant: VaultGrant): Promise<HeadAndVersion>;
+  getDeleted(grant: VaultGrant): Promise<HeadAndVersion>;
+  listDeleted(grant: VaultGrant, page: PageRequest): Promise<Page<HeadAndVersion>>;
+  recover(grant: VaultGrant): Promise<HeadAndVersion>;
+  purge(grant: VaultGrant): Promise<void>;
+  /** All versions, opened, at most 500 and one: the caller refuses what is too many. */
+  export(
+    grant: VaultGrant,
+  ): Promise<{ name: string; currentVersion: string; versions: readonly OpenVersion[] }>;
+  /** Puts an exported object back under its name and version ids; 409 if the name is taken in any state. */
+  import(
+    grant: VaultGrant,
+    object: { name: string; currentVersion: string; versions: readonly OpenVersion[] },
+  ): Promise<HeadAndVersion>;
+}
+
+export function createVersionedObjects(deps: VersionedDeps, noun: Noun): VersionedObjects {
+  return {
+    add: (grant, next) => add(deps, noun, { grant, next }),
+    readValue: (grant, version) => readValue(deps, noun, { grant, version }),
+    update: (grant, version, patch) => update(deps, noun, { grant, version, patch }),
+    list: (grant, page) => list(deps, noun, { grant, page, deleted: false }),
+    listVersions: (grant, page) => listVersions(deps, noun, { grant, page }),
+    delete: (grant) => remove(deps, noun, grant),
+    getDeleted: (grant) => getDeleted(deps, noun, grant),
+    listDeleted: (grant, page) => list(deps, noun, { grant, page, deleted: true }),
+    recover: (grant) => recover(deps, noun, grant),
+    purge: (grant) => purge(deps, noun, grant),
+    export: (grant) => exportAll(deps, noun, grant),
+    import: (grant, object) => importAll(deps, noun, { grant, object }),
+  };
+}
+
+async function add(
+  deps: VersionedDeps,
+  noun: Noun,
+  { grant, next }: { grant: VaultGrant; next: OpenVersion },
+): Promise<HeadAndVersion> {
+  const key = keyOf(noun, grant);
+  const name = nameOf(grant);
+  return withFreshKey(deps, key.vaultId, async () => {
+    const sealed = await sealVersion(deps, key, next);
+    return deps.writer.change(key, { version: undefined }, ({ head }) => {
+      if (head?.deletedAt !== undefined) throw deletedButRecoverable(noun, head.name);
+      const newHead = {
+        name: head?.name ?? name,
+        currentVersion: sealed.version,
+        deletedAt: undefined,
+        purgeAt: undefined,
+      };
+      return { head: newHead, add: [sealed], result: { head: newHead, version: next.version } };
+    });
+  });
+}
+
+async function readValue(
+  deps: VersionedDeps,
+  noun: Noun,
+  { grant, version }: { grant: VaultGrant; version: string | undefined },
+): Promise<HeadAndVersion & { value: SecretBytes }> {
+  const key = keyOf(noun, grant);
+  const found = await deps.reader.sealedVersion(key, version);
+  if (found === undefined || found.head.deletedAt !== undefined) throw notFound(noun, nameOf(grant), version);
+  if (!found.version.enabled) throw disabled(noun);
+  const value = await deps.vaultKeys.open({ ...key, version: found.version.version }, found.version.envelope);
+  return { head: found.head, version: found.version, value };
+}
+
+async function update(
+  deps: VersionedDeps,
+  noun: Noun,
+  { grant, version, patch }: { grant: VaultGrant; version: string | undefined; patch: VersionPatch },
+): Promise<HeadAndVersion> {
+  const now = unixSeconds(deps.clock.now());
+  return deps.writer.change(keyOf(noun, grant), { version }, (state) => {
+    const { head, version: current } = state;
+    if (head === undefined || head.deletedAt !== undefined || current === undefined) {
+      throw notFound(noun, nameOf(grant), version);
+    }
+    const next: ObjectVersion = {
+      ...current,
+      enabled: patch.enabled ?? current.enabled,
+      notBefore: patch.notBefore ?? current.notBefore,
+      expires: patch.expires ?? current.expires,
+      tags: patch.tags ?? current.tags,
+      detail: patch.detail === undefined ? current.detail : patch.detail(current.detail),
+      updated: now,
+    };
+    return { head: 'same', update: next, result: { head, version: next } };
+  });
+}
+
+async function list(
+  deps: VersionedDeps,
+  noun: Noun,
+  { grant, page, deleted }: { grant: VaultGrant; page: PageRequest; deleted: boolean },
+): Promise<Page<HeadAndVersion>> {
+  const rows = await deps.reader.listHeads(
+    { vaultId: grant.vault.id, kind: noun.kind, deleted },
+    { after: page.after, limit: page.limit + 1 },
+  );
+  return pageOf(rows, page.limit, (row) => objectKey(row.head.name));
+}
+
+async function listVersions(
+  deps: VersionedDeps,
+  noun: Noun,
+  { grant, page }: { grant: VaultGrant; page: PageRequest },
+): Promise<{ name: string; page: Page<ObjectVersion> }> {
+  const key = keyOf(noun, grant);
+  const head = await deps.reader.head(key);
+  if (head === undefined || head.deletedAt !== undefined) {
+    return { name: nameOf(grant), page: { items: [], next: undefined } };
+  }
+  const rows = await deps.reader.listVersions(key, { after: page.after, limit: page.limit + 1 });
+  return { name: head.name, page: pageOf(rows, page.limit, (row) => row.version) };
+}
+
+async function remove(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
+  const now = unixSeconds(deps.clock.now());
+  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
+    if (head === undefined || head.deletedAt !== undefined || version === undefined)
+      throw notFound(noun, nameOf(grant));
+    const purgeAt = now + grant.vault.softDeleteRetentionInDays * secondsPerDay;
+    const deleted = { ...head, deletedAt: now, purgeAt };
+    return { head: deleted, result: { head: deleted, version } };
+  });
+}
+
+async function getDeleted(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
+  const found = await deps.reader.sealedVersion(keyOf(noun, grant), undefined);
+  if (found === undefined || found.head.deletedAt === undefined) throw deletedNotFound(noun, nameOf(grant));
+  // A disabled object is refused here too (recorded for secrets; the answer has no value either way).
+  if (!found.version.enabled) throw disabled(noun);
+  return found;
+}
+
+async function recover(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
+  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
+    if (head === undefined || version === undefined) throw notFound(noun, nameOf(grant));
+    if (head.deletedAt === undefined) throw existsAlready(noun, head.name);
+    const live = { ...head, deletedAt: undefined, purgeAt: undefined };
+    return { head: live, result: { head: live, version } };
+  });
+}
+
+async function purge(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<void> {
+  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head }) => {
+    if (head === undefined) throw notFound(noun, nameOf(grant));
+    if (head.deletedAt === undefined) throw mustBeDeletedFirst(noun);
+    if (grant.vault.enablePurgeProtection) throw purgeProtected(grant.vault);
+    return { head: undefined, result: undefined };
+  });
+}
+
+async function exportAll(deps: VersionedDeps, noun: Noun, grant: VaultGrant) {
+  const key = keyOf(noun, grant);
+  const head = await deps.reader.head(key);
+  if (head === undefined || head.deletedAt !== undefined) throw notFound(noun, nameOf(grant));
+  const rows = await deps.reader.listSealedVersions(key, {
+    after: undefined,
+    limit: mostVersionsInBackup + 1,
+  });
+  const versions: OpenVersion[] = [];
+  for (const row of rows) {
+    const { envelope, ...version } = row;
+    versions.push({ version, value: await deps.vaultKeys.open({ ...key, version: row.version }, envelope) });
+  }
+  return { name: head.name, currentVersion: head.currentVersion, versions };
+}
+
+async function importAll(
+  deps: VersionedDeps,
+  noun: Noun,
+  {
+    grant,
+    object,
+  }: {
+    grant: VaultGrant;
+    object: { name: string; currentVersion: string; versions: readonly OpenVersion[] };
+  },
+): Promise<HeadAndVersion> {
+  const key = { vaultId: grant.vault.id, kind: noun.kind, nameKey: objectKey(object.name) };
+  return withFreshKey(deps, key.vaultId, async () => {
+    const sealed = await Promise.all(object.versions.map((version) => sealVersion(deps, key, version)));
+    const current = sealed.find((version) => version.version === object.currentVersion);
+    if (current === undefined) throw new TypeError('the current version is not among the versions');
+    return deps.writer.change(key, { version: undefined }, ({ head }) => {
+      if (head !== undefined) throw restoreConflict(noun, `${head.name}/${current.version}`);
+      const { name, currentVersion } = object;
+      const newHead = { name, currentVersion, deletedAt: undefined, purgeAt: undefined };
+      return { head: newHead, add: sealed, result: { head: newHead, version: current } };
+    });
+  });
+}
+
+async function sealVersion(deps: VersionedDeps, key: ObjectKey, next: OpenVersion): Promise<SealedVersion> {
+  const envelope = await deps.vaultKeys.seal({ ...key, version: next.version.version }, next.value);
+  return { ...next.version, envelope };
+}
+
+/** Seals once more when the vault's key was rotated away between sealing and writing. */
+async function withFreshKey<T>(deps: VersionedDeps, vaultId: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!(error instanceof StaleVaultKey)) throw error;
+    deps.vaultKeys.forget(vaultId);
+    return write();
+  }
+}
+
+/** Removes deleted objects of a vault whose retention has ended; answers how many. */
+export async function purgeDue(
+  deps: Pick<VersionedDeps, 'reader' | 'writer' | 'clock'>,
+  vaultId: string,
+): Promise<number> {
+  const now = unixSeconds(deps.clock.now());
+  let purged = 0;
+  for (;;) {
+    const due = await deps.reader.dueForPurge(vaultId, now, 100);
+    for (const key of due) {
+      // Decided again inside the write: the object may have been recovered since the list was read.
+      purged += await deps.writer.change(key, { version: undefined }, ({ head }) => {
+        const isDue = head?.purgeAt !== undefined && head.purgeAt <= now;
+        return isDue ? { head: undefined, result: 1 } : { head: 'same', result: 0 };
+      });
+    }
+    if (due.length === 0) return purged;
+  }
+}
