@@ -1,0 +1,89 @@
+/**
+ * The tables, as types. The vault's id leads every key and index of what is in a vault, so that the data can be
+ * spread over shards by it. Booleans are 0 or 1, JSON is text, times are integers in the unit of their port.
+ */
+
+type Bytes = Uint8Array;
+
+export interface Schema {
+  sealed_items: { name: string; root_key_id: string; sealed: Bytes };
+  tenants: { id: string; name: string };
+  subscriptions: { id: string; tenant_id: string; name: string };
+  resource_groups: { subscription_id: string; name_key: string; name: string; location: string };
+  vaults: {
+    id: string;
+    name_key: string;
+    name: string;
+    tenant_id: string;
+    subscription_id: string;
+    resource_group: string;
+    location: string;
+    sku: string;
+    enable_rbac: number;
+    access_policies: string;
+    retention_days: number;
+    purge_protection: number;
+    public_network_access: string;
+    network_rules: string;
+    tags: string;
+    created: number;
+    updated: number;
+  };
+  vault_keys: { vault_id: string; version: number; root_key_id: string; sealed: Bytes };
+  objects: {
+    vault_id: string;
+    kind: string;
+    name_key: string;
+    name: string;
+    current_version: string;
+    deleted: number;
+    deleted_at: number | null;
+    purge_at: number | null;
+  };
+  object_versions: {
+    vault_id: string;
+    kind: string;
+    name_key: string;
+    version: string;
+    enabled: number;
+    not_before: number | null;
+    expires: number | null;
+    created: number;
+    updated: number;
+    managed: number;
+    tags: string | null;
+    detail: string | null;
+    key_version: number;
+    data_key: Bytes;
+    value: Bytes;
+  };
+  principals: {
+    object_id: string;
+    tenant_id: string;
+    app_id: string | null;
+    kind: string;
+    display_name: string;
+    resource_id: string | null;
+    /** Lower-cased resource id. */
+    resource_key: string | null;
+    created: number;
+  };
+  principal_credentials: {
+    key_id: string;
+    object_id: string;
+    hash: string;
+    hint: string;
+    created: number;
+    expires: number;
+  };
+  role_assignments: {
+    id: string;
+    tenant_id: string;
+    principal_id: string;
+    role_id: string;
+    scope: string;
+    scope_key: string;
+    created: number;
+  };
+  audit_anchors: { log: string; seq: number; mac: string };
+}
