@@ -1,0 +1,135 @@
+/**
+ * The control socket: the operator's commands to a serving process, as JSON over HTTP on a Unix socket of mode 0600
+ * in the data folder. Whoever can open it owns the data folder already.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AuditLog } from '../../audit/log.ts';
+import { Failure, type FailureKind } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import { readText } from '../body.ts';
+import { asFailure, resultCode, statusOf } from '../errors.ts';
+import { parseBody } from '../vault/wire.ts';
+import { type ControlDeps, controlOperations } from './operations.ts';
+
+/** Runs one operation by name, wherever it runs. Fails as the operation does. */
+export type Control = (operation: string, input: object) => Promise<unknown>;
+
+/** Runs operations in this process, with an audit record for those that change or reveal something. */
+export function localControl(deps: ControlDeps & { audit: AuditLog }): Control {
+  return async (name, input) => {
+    const operation = Object.hasOwn(controlOperations, name) ? controlOperations[name] : undefined;
+    if (operation === undefined) throw new Failure('notFound', `There is no operation '${name}'.`);
+    const started = deps.clock.now();
+    let failure: Failure | undefined;
+    let result: object = {};
+    try {
+      result = await operation.run(deps, parseBody(operation.input, input) as never);
+    } catch (error) {
+      failure = asFailure(error, deps.random.guid());
+    }
+    if (operation.audit !== undefined) {
+      await deps.audit.append({
+        time: started,
+        resourceId: `/tenants/${deps.tenant.id}`,
+        operationName: operation.audit,
+        operationVersion: '',
+        status: failure === undefined ? 200 : statusOf(failure.kind),
+        failure:
+          failure === undefined
+            ? undefined
+            : { code: resultCode(failure.kind), description: failure.message },
+        durationMs: deps.clock.now() - started,
+        callerIpAddress: '',
+        correlationId: deps.random.guid(),
+        principal: undefined,
+        userAgent: 'strongroom command line',
+        requestUri: `/${name.replace(' ', '/')}`,
+        id: undefined,
+      });
+    }
+    if (failure !== undefined) throw failure;
+    return result;
+  };
+}
+
+const largestInput = 64 * 1024;
+
+/** Serves `control` at the socket's path; answers a function that closes it. */
+export async function serveControl(control: Control, log: Log, path: string): Promise<() => Promise<void>> {
+  rmSync(path, { force: true });
+  const server = createServer((request, response) => {
+    answer(control, request, response).catch((error: unknown) => {
+      log.error('control request failed', { error });
+      response.destroy();
+    });
+  });
+  const before = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(path, () => resolve());
+    });
+  } finally {
+    process.umask(before);
+  }
+  chmodSync(path, 0o600);
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
+}
+
+async function answer(control: Control, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let status = 200;
+  let body: object;
+  try {
+    const { operation, input } = JSON.parse(await readText(request, largestInput)) as {
+      operation: string;
+      input: object;
+    };
+    body = { result: await control(operation, input) };
+  } catch (error) {
+    const failure = asFailure(error, '');
+    status = statusOf(failure.kind);
+    body = { failure: { kind: failure.kind, message: failure.message } };
+  }
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(text),
+    Connection: 'close',
+  });
+  response.end(text);
+}
+
+/** The control of a serving process, over its socket; undefined if none is serving. */
+export async function remoteControl(path: string): Promise<Control | undefined> {
+  const call: Control = (operation, input) =>
+    new Promise((resolve, reject) => {
+      const request = httpRequest({ socketPath: path, method: 'POST', path: '/' }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const reply = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+            result?: unknown;
+            failure?: { kind: FailureKind; message: string };
+          };
+          if (reply.failure === undefined) resolve(reply.result);
+          else reject(new Failure(reply.failure.kind, reply.failure.message));
+        });
+      });
+      request.on('error', reject);
+      request.end(JSON.stringify({ operation, input }));
+    });
+  try {
+    await call('status', {});
+    return call;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
+    throw error;
+  }
+}

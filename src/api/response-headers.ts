@@ -1,0 +1,66 @@
+/** The headers of every answer, as recorded from Azure (ERRORS §8), as name and value in turn. */
+import type { Exchange } from './exchange.ts';
+
+/**
+ * The build of Azure's service whose recorded behaviour the data plane follows. Clients show it and nothing more;
+ * Strongroom's own version is in `strongroom version`.
+ */
+const serviceVersion = '1.9.3449.1';
+
+export function vaultHeaders(exchange: Exchange): string[] {
+  const headers = [
+    'Cache-Control',
+    'no-cache',
+    'Pragma',
+    'no-cache',
+    'Expires',
+    '-1',
+    'Strict-Transport-Security',
+    'max-age=31536000;includeSubDomains',
+    'X-Content-Type-Options',
+    'nosniff',
+    'x-ms-keyvault-service-version',
+    serviceVersion,
+    'x-ms-keyvault-region',
+    exchange.region,
+    'x-ms-keyvault-network-info',
+    networkInfo(exchange.clientAddress),
+    'x-ms-request-id',
+    exchange.requestId,
+  ];
+  if (exchange.clientRequestId !== undefined)
+    headers.push('x-ms-client-request-id', exchange.clientRequestId);
+  if (exchange.assignmentId !== undefined) {
+    headers.push('x-ms-keyvault-rbac-assignment-id', exchange.assignmentId.replaceAll('-', ''));
+  }
+  return headers;
+}
+
+export function loginHeaders(exchange: Exchange): string[] {
+  const headers = [
+    'Cache-Control',
+    'no-store, no-cache',
+    'Pragma',
+    'no-cache',
+    'Expires',
+    '-1',
+    'Strict-Transport-Security',
+    'max-age=31536000; includeSubDomains',
+    'X-Content-Type-Options',
+    'nosniff',
+    'x-ms-request-id',
+    exchange.requestId,
+  ];
+  // The token endpoints name the caller's id differently from the data plane (seen with MSAL's clients).
+  const clientRequestId = exchange.request.headers['client-request-id'];
+  if (typeof clientRequestId === 'string' && /^[\w-]{1,64}$/.test(clientRequestId)) {
+    headers.push('client-request-id', clientRequestId);
+  }
+  return headers;
+}
+
+function networkInfo(address: string): string {
+  return address.includes(':')
+    ? `conn_type=Ipv6;addr=${address};act_addr_fam=InterNetworkV6;`
+    : `conn_type=Ipv4;addr=${address};act_addr_fam=InterNetwork;`;
+}

@@ -1,0 +1,55 @@
+/** Finds the row for a request to a vault, or says as Azure does why there is none. */
+import FindMyWay from 'find-my-way';
+import { Failure } from '../../core/errors.ts';
+import { isObjectName } from '../../core/names.ts';
+import type { VaultRoute } from '../route.ts';
+
+/** A row and what the path says. `version` is undefined for "the current one". */
+export interface FoundRoute {
+  readonly route: VaultRoute;
+  readonly name: string | undefined;
+  readonly version: string | undefined;
+}
+
+export interface VaultRouter {
+  /** Throws 400, 404 or 405 when no row matches, and 400 for an invalid object name. */
+  find(request: { method: string; path: string }): FoundRoute;
+}
+
+const longestSegment = 4096;
+
+export function createVaultRouter(routes: readonly VaultRoute[]): VaultRouter {
+  const router = FindMyWay({
+    caseSensitive: false,
+    ignoreTrailingSlash: true,
+    ignoreDuplicateSlashes: true,
+    maxParamLength: longestSegment,
+  });
+  for (const route of routes) router.on(route.method, route.path, () => undefined, route);
+  const collections = new Set(routes.map((route) => route.path.split('/')[1] ?? ''));
+  return {
+    find({ method, path }) {
+      const found = router.find(method as FindMyWay.HTTPMethod, path);
+      if (found === null) throw notRouted(collections, method, path);
+      const { name, version } = found.params;
+      if (name !== undefined && !isObjectName(name)) {
+        throw new Failure('badParameter', `The request URI contains an invalid name: ${name.slice(0, 256)}`);
+      }
+      return { route: found.store as VaultRoute, name, version: version === '' ? undefined : version };
+    },
+  };
+}
+
+function notRouted(collections: ReadonlySet<string>, method: string, path: string): Failure {
+  const [collection = '', name = '', ...rest] = path.split('/').filter((segment) => segment !== '');
+  if (!collections.has(collection.toLowerCase()))
+    return new Failure('notFound', 'The requested resource does not exist.');
+  const operation = rest.at(-1);
+  if (name === '' || operation === undefined) {
+    return new Failure('methodNotAllowed', `HTTP ${method.slice(0, 16)} not allowed`);
+  }
+  return new Failure(
+    'badParameter',
+    `Method ${method.slice(0, 16)} does not allow operation '${operation.slice(0, 64)}'`,
+  );
+}

@@ -1,0 +1,118 @@
+/** The vault data plane's JSON: schemas of what comes in, shapes of what goes out, in the order of Azure's members. */
+import * as v from 'valibot';
+import { Failure } from '../../core/errors.ts';
+import {
+  decodeSkipToken,
+  encodeSkipToken,
+  largestPage,
+  type Page,
+  type PageRequest,
+} from '../../core/paging.ts';
+import { recoveryLevel, type Vault } from '../../domain/vaults/vault.ts';
+import type { ObjectVersion } from '../../domain/versioned/object-store.ts';
+import type { VaultCall } from '../route.ts';
+import { type ApiVersion, has } from '../versions.ts';
+
+/** The largest time that JSON clients in every language hold: the end of the year 9999, in Unix seconds. */
+const endOfTime = 253_402_300_799;
+const mostTags = 15;
+
+const time = v.nullish(
+  v.pipe(
+    v.number('It must be a whole number of seconds since 1970.'),
+    v.integer('It must be a whole number of seconds since 1970.'),
+    v.minValue(0, 'It must not be before 1970.'),
+    v.maxValue(endOfTime, 'It must not be after the year 9999.'),
+  ),
+);
+
+/** The attributes that a caller may set; read-only ones are ignored, as Azure does. */
+export const attributesSchema = v.nullish(
+  v.object({ enabled: v.nullish(v.boolean()), nbf: time, exp: time }),
+);
+
+/** Tags: at most 15, names and values of at most `longest` characters (LIMITS §2). */
+export function tagsSchema(longest: number) {
+  const text = v.pipe(v.string(), v.maxLength(longest, `At most ${longest} characters.`), wellFormed());
+  const entries = v.record(v.pipe(text, v.minLength(1, 'A tag needs a name.')), text);
+  return v.nullish(
+    v.pipe(
+      entries,
+      v.check((tags) => Object.keys(tags).length <= mostTags, `At most ${mostTags} tags.`),
+    ),
+  );
+}
+
+/** Refuses text that UTF-8 cannot hold: storing it would change it silently. */
+export function wellFormed() {
+  return v.check((text: string) => text.isWellFormed(), 'It holds half of a surrogate pair.');
+}
+
+export interface AttributesWire {
+  readonly enabled: boolean;
+  readonly nbf?: number;
+  readonly exp?: number;
+  readonly created: number;
+  readonly updated: number;
+  readonly recoveryLevel: string;
+  readonly recoverableDays?: number;
+}
+
+export function attributesWire(
+  version: ObjectVersion,
+  of: { vault: Vault; apiVersion: ApiVersion },
+): AttributesWire {
+  return {
+    enabled: version.enabled,
+    ...(version.notBefore === undefined ? {} : { nbf: version.notBefore }),
+    ...(version.expires === undefined ? {} : { exp: version.expires }),
+    created: version.created,
+    updated: version.updated,
+    recoveryLevel: recoveryLevel(of.vault),
+    ...(has(of.apiVersion, '7.1') ? { recoverableDays: of.vault.softDeleteRetentionInDays } : {}),
+  };
+}
+
+/** `maxresults` and `$skiptoken` of a list request; `list` names the list that the token must be from. */
+export function pageRequest(query: URLSearchParams, list: string): PageRequest {
+  const maxresults = query.get('maxresults');
+  const token = query.get('$skiptoken');
+  return {
+    limit: maxresults === null ? largestPage : parseMaxResults(maxresults),
+    after: token === null ? undefined : decodeSkipToken(list, token),
+  };
+}
+
+function parseMaxResults(text: string): number {
+  const number = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (number < 1 || number > largestPage) {
+    throw new Failure('badParameter', `The parameter maxresults must be from 1 to ${largestPage}.`);
+  }
+  return number;
+}
+
+/** A list's reply. `nextLink` is always there, the port written out, `maxresults` repeated if it was asked for. */
+export function pageWire<T>(
+  call: VaultCall,
+  of: { page: Page<T>; list: string; path: string; item: (item: T) => object },
+): object {
+  return { value: of.page.items.map(of.item), nextLink: nextLink(call, of) };
+}
+
+function nextLink(call: VaultCall, of: { page: Page<unknown>; list: string; path: string }): string | null {
+  if (of.page.next === undefined) return null;
+  const origin = /:\d+$/.test(call.origin) ? call.origin : `${call.origin}:443`;
+  const token = encodeSkipToken(of.list, of.page.next);
+  const maxresults = call.query.get('maxresults');
+  const again = maxresults === null ? '' : `&maxresults=${maxresults}`;
+  return `${origin}${of.path}?api-version=${call.apiVersion.text}&$skiptoken=${token}${again}`;
+}
+
+/** Checks a parsed body; throws with Azure's text first and what is wrong in words after it. */
+export function parseBody<S extends v.GenericSchema>(schema: S, body: unknown): v.InferOutput<S> {
+  const result = v.safeParse(schema, body, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const property = String(issue.path?.[0]?.key ?? '');
+  throw new Failure('badParameter', `Property ${property} has invalid value\r\n${issue.message}`);
+}

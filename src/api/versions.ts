@@ -1,0 +1,49 @@
+/** The data plane's api-versions: which are served, and in what order they came. */
+import { Failure } from '../core/errors.ts';
+
+/** Stable versions in the order of their publication; later ones have all that earlier ones have. */
+const stable = [
+  '2016-10-01',
+  '7.0',
+  '7.1',
+  '7.2',
+  '7.3',
+  '7.4',
+  '7.5',
+  '7.6',
+  '2025-07-01',
+  '2026-04-01',
+] as const;
+
+export type StableVersion = (typeof stable)[number];
+
+/** A served version: the text that the caller sent, and the place of its features in the order. */
+export interface ApiVersion {
+  readonly text: string;
+  readonly rank: number;
+}
+
+const latest = '2026-04-01';
+const ranks = new Map<string, number>(stable.map((version, index) => [version, index]));
+const preview = /^(.+)-preview(?:\.\d+)?$/;
+
+/**
+ * The version named by the request. A preview counts as the stable version that it led to. Throws for a missing or
+ * unknown one: there is no default.
+ */
+export function parseApiVersion(text: string | null): ApiVersion {
+  if (text === null || text === '') {
+    throw new Failure('badParameter', 'The api-version query parameter is required.');
+  }
+  const rank = ranks.get(text) ?? ranks.get(preview.exec(text)?.[1] ?? '');
+  if (rank !== undefined) return { text, rank };
+  throw new Failure(
+    'badParameter',
+    `The specified version (${text.slice(0, 64)}) is not recognized. Consider using the latest supported version (${latest}).`,
+  );
+}
+
+/** Whether the caller's version has what `since` brought. */
+export function has(version: ApiVersion, since: StableVersion): boolean {
+  return version.rank >= (ranks.get(since) ?? Number.POSITIVE_INFINITY);
+}

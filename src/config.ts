@@ -1,0 +1,227 @@
+/**
+ * Every setting and its default. Flags come before STRONGROOM_* environment variables, those before the YAML file;
+ * all is checked together before anything starts, and what is wrong is said with the setting's name.
+ */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join, resolve } from 'node:path';
+import * as v from 'valibot';
+import { parse as parseYaml } from 'yaml';
+
+/** Settings that cannot be used; the message names each of them. */
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConfigError';
+  }
+}
+
+const portNumber = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const domainName = v.pipe(
+  v.string(),
+  v.toLowerCase(),
+  v.regex(
+    /^(?=.{1,200}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/,
+    'It must be a domain name of at least two labels.',
+  ),
+);
+const guid = v.pipe(v.string(), v.toLowerCase(), v.uuid());
+
+const trustedIssuer = v.strictObject({
+  issuer: v.pipe(v.string(), v.url()),
+  jwksUri: v.optional(v.pipe(v.string(), v.url())),
+  audiences: v.optional(v.array(v.string()), []),
+  tenantId: guid,
+  algorithms: v.optional(v.array(v.string())),
+  claims: v.optional(v.strictObject({ objectId: v.optional(v.string()), appId: v.optional(v.string()) })),
+});
+
+const schema = v.strictObject({
+  /** The folder of all data. */
+  data: v.optional(v.string(), '.strongroom'),
+  /** The embedded default: loopback only, seeded, with the loopback listener on. */
+  dev: v.optional(v.boolean(), false),
+  /** IP addresses of the HTTPS listener; default: loopback with `dev`, else all. */
+  listen: v.optional(
+    v.array(
+      v.pipe(
+        v.string(),
+        v.check((text) => isIP(text) !== 0, 'It must be an IP address.'),
+      ),
+    ),
+  ),
+  port: v.optional(portNumber, 8443),
+  /** The port that clients see, where something forwards to ours; default: `port`. */
+  publicPort: v.optional(portNumber),
+  /** Port of the loopback listener; off by default but with `dev`, where it is 8081. */
+  localPort: v.optional(portNumber),
+  domain: v.optional(domainName, 'strongroom.localhost'),
+  tlsCert: v.optional(v.string()),
+  tlsKey: v.optional(v.string()),
+  passphrase: v.optional(v.string()),
+  passphraseFile: v.optional(v.string()),
+  /** Hosts beyond Azure Key Vault's that the drop-in proxy tunnels to. */
+  proxyAllow: v.optional(v.array(v.string()), []),
+  logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error', 'silent']), 'info'),
+  auditMaxBytes: v.optional(v.pipe(count, v.minValue(4096)), 64 * 1024 * 1024),
+  /** Audit files kept; all by default. */
+  auditMaxFiles: v.optional(v.pipe(count, v.minValue(2))),
+  /** Requests under way at once. */
+  maxInFlight: v.optional(v.pipe(count, v.minValue(1)), 2000),
+  /** Transactions of one vault in ten seconds; 0 for no limit. Azure's is 4000. */
+  vaultTransactions: v.optional(count, 0),
+  /** Milliseconds that a stopping server waits for requests under way. */
+  drain: v.optional(count, 10_000),
+  trustedIssuers: v.optional(v.array(trustedIssuer), []),
+});
+
+type Settings = v.InferOutput<typeof schema>;
+type SettingName = keyof Settings;
+
+/** The checked settings with everything decided; paths are absolute. */
+export interface Config extends Omit<Settings, 'listen' | 'localPort' | 'publicPort' | 'passphraseFile'> {
+  readonly listen: readonly string[];
+  readonly localPort: number | undefined;
+  readonly publicPort: number | undefined;
+  readonly paths: DataPaths;
+}
+
+/** What is where in the data folder. */
+export interface DataPaths {
+  readonly lock: string;
+  readonly rootKey: string;
+  readonly database: string;
+  readonly audit: string;
+  readonly control: string;
+  readonly authority: string;
+  readonly authorityBundle: string;
+  readonly trustStore: string;
+}
+
+const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>>> = {
+  dev: 'boolean',
+  listen: 'list',
+  port: 'number',
+  publicPort: 'number',
+  localPort: 'number',
+  proxyAllow: 'list',
+  auditMaxBytes: 'number',
+  auditMaxFiles: 'number',
+  maxInFlight: 'number',
+  vaultTransactions: 'number',
+  drain: 'number',
+};
+
+/** Settings that a file alone can hold. */
+const notFromEnvironment: readonly SettingName[] = ['trustedIssuers'];
+
+export interface ConfigSources {
+  /** By setting name; numbers and lists may be text. */
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly configFile?: string | undefined;
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
+/** Gathers and checks the settings; throws `ConfigError` for any that cannot be used. */
+export function loadConfig(sources: ConfigSources): Config {
+  const environment = sources.environment ?? process.env;
+  const raw: Record<string, unknown> = readFile(sources.configFile ?? environment.STRONGROOM_CONFIG);
+  for (const name of Object.keys(schema.entries) as SettingName[]) {
+    const variable = environmentName(name);
+    const fromEnvironment = notFromEnvironment.includes(name) ? undefined : environment[variable];
+    const given = sources.flags[name] ?? fromEnvironment;
+    if (given !== undefined) raw[name] = typeof given === 'string' ? fromText(name, given) : given;
+  }
+  const result = v.safeParse(schema, raw);
+  if (!result.success) throw new ConfigError(result.issues.map(describe).join('\n'));
+  return Object.freeze(decide(result.output));
+}
+
+/** `localPort` → `STRONGROOM_LOCAL_PORT`. */
+function environmentName(name: string): string {
+  return `STRONGROOM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const name = issue.path?.map((item) => String(item.key)).join('.') ?? '';
+  const isSecret = name === 'passphrase';
+  return `The setting '${name}' cannot be used${isSecret ? '' : `: ${issue.message}`}`;
+}
+
+function fromText(name: SettingName, text: string): unknown {
+  switch (kinds[name]) {
+    case 'number':
+      return /^\d+$/.test(text) ? Number(text) : text;
+    case 'boolean':
+      return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : text;
+    case 'list':
+      return text.split(',').map((item) => item.trim());
+    default:
+      return text;
+  }
+}
+
+function readFile(path: string | undefined): Record<string, unknown> {
+  if (path === undefined) return {};
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    throw new ConfigError(`The configuration file ${path} cannot be read.`);
+  }
+  try {
+    const parsed: unknown = parseYaml(text);
+    if (parsed === null) return {};
+    if (typeof parsed === 'object' && !Array.isArray(parsed)) return { ...parsed };
+  } catch {
+    // The parser's message quotes lines of the file, which may hold the passphrase.
+  }
+  throw new ConfigError(`The configuration file ${path} is not a YAML mapping.`);
+}
+
+function decide(settings: Settings): Config {
+  const { listen, localPort, publicPort, passphraseFile, ...rest } = settings;
+  if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
+    throw new ConfigError("The settings 'tlsCert' and 'tlsKey' go together.");
+  }
+  const data = resolve(rest.data);
+  const passphrase =
+    rest.passphrase ?? (passphraseFile === undefined ? undefined : readPassphrase(passphraseFile));
+  return {
+    ...rest,
+    data,
+    ...(passphrase === undefined ? {} : { passphrase }),
+    listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['::']),
+    localPort: localPort ?? (rest.dev ? 8081 : undefined),
+    publicPort,
+    paths: dataPaths(data),
+  };
+}
+
+/** The first line of a passphrase file, without its newline; throws `ConfigError`. */
+export function readPassphrase(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').split(/\r?\n/, 1)[0] ?? '';
+  } catch {
+    throw new ConfigError(`The setting 'passphraseFile' names a file that cannot be read: ${path}`);
+  }
+}
+
+function dataPaths(data: string): DataPaths {
+  return {
+    lock: join(data, 'lock'),
+    rootKey: join(data, 'root-key.json'),
+    database: join(data, 'strongroom.db'),
+    audit: join(data, 'audit'),
+    control: join(data, 'control.sock'),
+    authority: join(data, 'ca.pem'),
+    authorityBundle: join(data, 'ca-bundle.pem'),
+    trustStore: join(data, 'ca.p12'),
+  };
+}
+
+/** The environment that a command started by `exec` begins with. */
+export function callerEnvironment(): NodeJS.ProcessEnv {
+  return process.env;
+}

@@ -1,0 +1,21 @@
+import pino from 'pino';
+import type { Log } from './core/log.ts';
+
+/** The operational log: JSON lines on standard error, through pino. Errors are written with type, stack and cause. */
+export function createLog(level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Log {
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { error: pino.stdSerializers.err },
+    },
+    pino.destination({ fd: 2, sync: true }),
+  );
+  return {
+    debug: (message, fields = {}) => logger.debug(fields, message),
+    info: (message, fields = {}) => logger.info(fields, message),
+    warn: (message, fields = {}) => logger.warn(fields, message),
+    error: (message, fields = {}) => logger.error(fields, message),
+  };
+}

@@ -1,0 +1,92 @@
+/** The composition root's face: opens a data folder, starts the server over it, runs the operator's operations. */
+import { existsSync } from 'node:fs';
+import { type Control, remoteControl } from './api/control/socket.ts';
+import { tailAuditLog } from './audit/tail.ts';
+import type { Config } from './config.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import type { Log } from './core/log.ts';
+import type { Random } from './core/random.ts';
+import { systemRandom } from './crypto/random.ts';
+import type { Fetch } from './identity/remote-keys.ts';
+import { createLog } from './logging.ts';
+import { createControl } from './service/control.ts';
+import { buildCore } from './service/core.ts';
+import { openData, StartRefused, type Tools } from './service/data.ts';
+import { seedDev } from './service/dev-seed.ts';
+import { type Serving, startServing } from './service/serving.ts';
+
+export type { Control };
+export { StartRefused };
+
+/** What a caller may replace, for tests: time, randomness, the log and the way out to external issuers. */
+export interface Surroundings {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+  readonly fetch?: Fetch;
+}
+
+export interface Service {
+  /** The operator's operations, in this process. */
+  readonly control: Control;
+  /** Listens; resolves to the ports when the server serves. */
+  start(): Promise<{ port: number; localPort: number | undefined }>;
+  /** Ends what is under way, then closes everything. */
+  close(): Promise<void>;
+}
+
+/** Opens the data folder and builds the server over it, without listening. Throws `StartRefused`. */
+export async function openService(config: Config, surroundings: Surroundings = {}): Promise<Service> {
+  const tools: Tools = {
+    config,
+    clock: surroundings.clock ?? systemClock,
+    random: surroundings.random ?? systemRandom,
+    log: surroundings.log ?? createLog(config.logLevel),
+  };
+  const data = await openData(tools);
+  try {
+    const core = await buildCore(tools, data, surroundings.fetch ?? fetch);
+    if (config.dev) await seedDev(tools, data, core);
+    const control = createControl(tools, data, core);
+    let serving: Serving | undefined;
+    return {
+      control,
+      async start() {
+        serving = await startServing(tools, data, { ...core, control });
+        return { ...core.ports };
+      },
+      async close() {
+        await serving?.close();
+        await data.close();
+      },
+    };
+  } catch (error) {
+    await data.close();
+    throw error;
+  }
+}
+
+/** The operator's operations: of the process that serves the data folder, or of this one if none does. */
+export async function openControl(config: Config): Promise<{ control: Control; close(): Promise<void> }> {
+  const remote = await servingControl(config);
+  if (remote !== undefined) return { control: remote, close: async () => undefined };
+  if (!existsSync(config.paths.rootKey)) {
+    throw new StartRefused(
+      `There is no Strongroom in ${config.data}. Start one there, or name its folder with --data.`,
+    );
+  }
+  return openService({ ...config, dev: false, logLevel: 'warn' });
+}
+
+/** The operations of the process that serves the data folder; undefined if none does. */
+export function servingControl(config: Config): Promise<Control | undefined> {
+  return remoteControl(config.paths.control);
+}
+
+/** The last lines of the audit log and, with `follow`, new ones; needs no server. */
+export function tailAudit(
+  config: Config,
+  options: { lines: number; follow: boolean; signal?: AbortSignal },
+): AsyncGenerator<string, void> {
+  return tailAuditLog(config.paths.audit, options);
+}

@@ -1,0 +1,102 @@
+/** Builds what serves: vaults, secrets, identity and authorization, over an open data folder. */
+
+import type { Readiness } from '../api/health.ts';
+import { createHosts, type Hosts } from '../api/hosts.ts';
+import { cacheAssignments } from '../authorization/assignment-cache.ts';
+import type { RoleAssignmentStore } from '../authorization/role-assignments.ts';
+import type { SecretBytes } from '../core/secret-bytes.ts';
+import { decoyHash, hashPassword, verifyPassword } from '../crypto/password-hash.ts';
+import { createVaultKeys, type VaultKeys } from '../domain/sealing/vault-keys.ts';
+import { createSecrets, type Secrets } from '../domain/secrets/secrets.ts';
+import { ensureDirectory } from '../domain/vaults/first-start.ts';
+import type { DirectoryStore, Subscription, Tenant } from '../domain/vaults/vault-store.ts';
+import { createVaults, type Vaults } from '../domain/vaults/vaults.ts';
+import { purgeDue } from '../domain/versioned/versioned-objects.ts';
+import { addSecret, createClientSecretVerifier, removeSecret } from '../identity/client-secrets.ts';
+import { createTokenIssuer } from '../identity/issuer.ts';
+import { azureIssuerNames, ownIssuerNames } from '../identity/issuer-names.ts';
+import { createKeyRing } from '../identity/key-ring.ts';
+import type { Fetch } from '../identity/remote-keys.ts';
+import type { ExternalIssuer } from '../identity/token-claims.ts';
+import { createTokenValidator } from '../identity/validator.ts';
+import { createObjectReader, createObjectWriter } from '../storage/objects.ts';
+import { createPrincipalStore } from '../storage/principals.ts';
+import { createRoleAssignmentStore } from '../storage/role-assignments.ts';
+import { createVaultKeyStore } from '../storage/sealing.ts';
+import { createSigningKeyStore } from '../storage/signing-keys.ts';
+import { createDirectoryStore, createVaultStore } from '../storage/vaults.ts';
+import type { Data, Tools } from './data.ts';
+
+/** The ports that are in use; known once the listeners have them. */
+export interface Ports {
+  port: number;
+  localPort: number | undefined;
+}
+
+export interface Core {
+  readonly directory: DirectoryStore;
+  readonly tenant: Tenant;
+  readonly subscription: Subscription;
+  readonly vaultKeys: VaultKeys;
+  readonly vaults: Vaults;
+  readonly secrets: Secrets;
+  readonly purgeDue: (vaultId: string) => Promise<number>;
+  readonly assignments: RoleAssignmentStore;
+  readonly identity: IdentityParts;
+  readonly hosts: Hosts;
+  readonly ports: Ports;
+  readonly readiness: Readiness;
+  readonly started: number;
+}
+
+export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise<Core> {
+  const { config, clock, random } = tools;
+  const { db, items } = data;
+  const directory = createDirectoryStore(db);
+  const vaultKeys = createVaultKeys({ store: createVaultKeyStore(db), rootKeys: data.rootKey, random });
+  const objects = { reader: createObjectReader(db), writer: createObjectWriter(db), vaultKeys, clock };
+  const ports: Ports = { port: config.port, localPort: undefined };
+  const hosts = createHosts({ domain: config.domain, port: () => config.publicPort ?? ports.port });
+  return {
+    directory,
+    ...(await ensureDirectory({ store: directory, random })),
+    vaultKeys,
+    vaults: createVaults({ store: createVaultStore(db), directory, vaultKeys, clock, random }),
+    secrets: createSecrets({ ...objects, sealedItems: items, random }),
+    purgeDue: (vaultId) => purgeDue(objects, vaultId),
+    assignments: cacheAssignments(createRoleAssignmentStore(db)),
+    identity: buildIdentity(tools, data, { hosts, fetch }),
+    hosts,
+    ports,
+    readiness: { serving: false, draining: false },
+    started: clock.now(),
+  };
+}
+
+type IdentityParts = ReturnType<typeof buildIdentity>;
+
+function buildIdentity(tools: Tools, data: Data, at: { hosts: Hosts; fetch: Fetch }) {
+  const { config, clock, random, log } = tools;
+  const store = createPrincipalStore(data.db);
+  const hash = (secret: SecretBytes) => hashPassword(secret, random);
+  const hasher = { hash, verify: verifyPassword, decoy: decoyHash };
+  const keys = createKeyRing({ store: createSigningKeyStore(data.items), clock });
+  const secretDeps = { store, clock, random, hasher };
+  return {
+    principals: store,
+    keys,
+    issuer: createTokenIssuer({ keys, clock, random }),
+    verifyClientSecret: createClientSecretVerifier(secretDeps),
+    addSecret: (input: { objectId: string; expires: number }) => addSecret(secretDeps, input),
+    removeSecret: (input: { objectId: string; keyId: string }) => removeSecret(store, input),
+    /** To be called when the listener has its port: our own issuer's name has it in it. */
+    createValidator: () =>
+      createTokenValidator(
+        { ownKeys: keys, clock, log, fetch: at.fetch },
+        {
+          ownIssuers: [azureIssuerNames, ownIssuerNames(at.hosts.ownLoginOrigin())],
+          externalIssuers: config.trustedIssuers as readonly ExternalIssuer[],
+        },
+      ),
+  };
+}

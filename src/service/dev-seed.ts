@@ -1,0 +1,91 @@
+/** What `--dev` makes at its first start: the vault `dev`, and identities that may use it. Later starts find them. */
+
+import { vaultScope } from '../authorization/authorize.ts';
+import { findRole } from '../authorization/roles.ts';
+import { SecretBytes } from '../core/secret-bytes.ts';
+import { defaultLocation, defaultResourceGroup } from '../domain/vaults/first-start.ts';
+import { createApplication, createManagedIdentity, type PrincipalRecord } from '../identity/principals.ts';
+import type { Core } from './core.ts';
+import type { Data, Tools } from './data.ts';
+
+/** The identities that commands run by `exec` use, and the client secret of the first. */
+export interface DevIdentities {
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** Milliseconds since 1970. */
+  readonly secretExpires: number;
+  readonly objectId: string;
+  readonly managedIdentity: string;
+}
+
+const item = 'dev-identities';
+const vaultName = 'dev';
+const secretLifetime = 365 * 24 * 60 * 60 * 1000;
+const secretReserve = 30 * 24 * 60 * 60 * 1000;
+
+/** The identities made before; undefined on a server that was never started with `--dev`. */
+export async function readDevIdentities(data: Data): Promise<DevIdentities | undefined> {
+  const stored = await data.items.get(item);
+  return stored === undefined ? undefined : (JSON.parse(stored.exposeText()) as DevIdentities);
+}
+
+/** Makes what is missing and renews a client secret that nears its end. */
+export async function seedDev(tools: Tools, data: Data, core: Core): Promise<void> {
+  const known = await readDevIdentities(data);
+  if (known !== undefined && known.secretExpires - tools.clock.now() > secretReserve) return;
+  const identities = known === undefined ? await makeIdentities(tools, core) : known;
+  const secretExpires = tools.clock.now() + secretLifetime;
+  const { secret } = await core.identity.addSecret({ objectId: identities.objectId, expires: secretExpires });
+  const record: DevIdentities = { ...identities, clientSecret: secret.exposeText(), secretExpires };
+  await data.items.put(item, SecretBytes.fromText(JSON.stringify(record)));
+}
+
+async function makeIdentities(
+  tools: Tools,
+  core: Core,
+): Promise<Omit<DevIdentities, 'clientSecret' | 'secretExpires'>> {
+  const { tenant, subscription, identity } = core;
+  const deps = { store: identity.principals, clock: tools.clock, random: tools.random };
+  const vault =
+    (await core.vaults.find(vaultName)) ??
+    (await core.vaults.create({
+      name: vaultName,
+      tenantId: tenant.id,
+      subscriptionId: subscription.id,
+      resourceGroup: defaultResourceGroup,
+      location: defaultLocation,
+    }));
+  const of = { tenantId: tenant.id };
+  const administrator = await createApplication(deps, { ...of, displayName: 'administrator' });
+  const developer = await createApplication(deps, { ...of, displayName: 'developer' });
+  const workload = await createManagedIdentity(deps, { ...of, displayName: 'workload' });
+  await giveAdministration(tools, core, {
+    principal: administrator,
+    scope: `/subscriptions/${subscription.id}`,
+  });
+  for (const principal of [developer, workload]) {
+    await giveAdministration(tools, core, { principal, scope: vaultScope(vault) });
+  }
+  return {
+    clientId: developer.appId ?? '',
+    objectId: developer.objectId,
+    managedIdentity: workload.objectId,
+  };
+}
+
+async function giveAdministration(
+  tools: Tools,
+  core: Core,
+  to: { principal: PrincipalRecord; scope: string },
+): Promise<void> {
+  const role = findRole('Key Vault Administrator');
+  if (role === undefined) throw new TypeError('the administrator role is missing');
+  await core.assignments.add({
+    id: tools.random.guid(),
+    tenantId: to.principal.tenantId,
+    principalId: to.principal.objectId,
+    roleId: role.id,
+    scope: to.scope,
+    created: tools.clock.now(),
+  });
+}

@@ -1,0 +1,157 @@
+/** Puts the built core on the network: certificates, listeners, control socket and jobs. */
+import type { RequestListener } from 'node:http';
+import type { Control } from '../api/control/socket.ts';
+import { serveControl } from '../api/control/socket.ts';
+import { serveDropInProxy } from '../api/drop-in-proxy.ts';
+import { createLimiter } from '../api/limits.ts';
+import { type Listener, listenHttp, listenHttps } from '../api/listener.ts';
+import { createLocalHandler } from '../api/local-listener.ts';
+import { createLoginApi, type LoginDeps } from '../api/login/routes.ts';
+import { createPipeline } from '../api/pipeline.ts';
+import { type Certificates, certificatesFromAuthority, certificatesFromFiles } from '../api/tls.ts';
+import { createVaultRouter } from '../api/vault/router.ts';
+import { secretRoutes } from '../api/vault/secrets.ts';
+import { openServerCertificates } from '../domain/sealing/server-certificates.ts';
+import { purgeJob } from '../jobs/purge.ts';
+import { type Job, startJobs } from '../jobs/scheduler.ts';
+import { identityHeader } from './control.ts';
+import type { Core } from './core.ts';
+import type { Data, Tools } from './data.ts';
+import { readDevIdentities } from './dev-seed.ts';
+import { publishAuthority } from './published-authority.ts';
+
+export interface Serving {
+  /** Ends what is under way and closes the listeners. */
+  close(): Promise<void>;
+}
+
+/** How often every node looks whether the token signing keys are to be rotated, in milliseconds. */
+const keyRotationCheck = 5 * 60_000;
+
+export async function startServing(
+  tools: Tools,
+  data: Data,
+  core: Core & { control: Control },
+): Promise<Serving> {
+  const { config, clock, log } = tools;
+  const certificates = await openCertificates(tools, data, core);
+  const listeners: Listener[] = [];
+  const closers: (() => void | Promise<void>)[] = [() => certificates.close()];
+  const close = async () => {
+    core.readiness.draining = true;
+    await Promise.all(listeners.map((listener) => listener.close(clock, config.drain)));
+    for (const closer of closers.reverse()) await closer();
+  };
+  try {
+    const login = loginDeps(core);
+    // The issuer's own name has the port in it, so that the pipeline is built when the listener has one.
+    let pipeline: RequestListener = (_request, response) => response.writeHead(503).end();
+    const listener = await listenHttps((request, response) => pipeline(request, response), certificates, {
+      addresses: config.listen,
+      port: config.port,
+    });
+    listeners.push(listener);
+    core.ports.port = listener.port;
+    pipeline = buildPipeline(tools, data, { core, login });
+    if (config.localPort !== undefined) {
+      const local = await listenLocal(tools, data, { core, login });
+      listeners.push(local);
+      core.ports.localPort = local.port;
+    }
+    closers.push(await serveControl(core.control, log, config.paths.control));
+    const scheduler = startJobs({ clock, log }, jobs(tools, core));
+    closers.push(() => scheduler.stop());
+    core.readiness.serving = true;
+    return { close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function buildPipeline(tools: Tools, data: Data, of: { core: Core; login: LoginDeps }): RequestListener {
+  const { config, clock } = tools;
+  const { core, login } = of;
+  return createPipeline({
+    ...tools,
+    audit: data.audit,
+    hosts: core.hosts,
+    limiter: createLimiter(clock, {
+      inFlight: config.maxInFlight,
+      vaultTransactions: config.vaultTransactions,
+    }),
+    readiness: core.readiness,
+    vaults: core.vaults,
+    validator: core.identity.createValidator(),
+    assignmentsOf: (principalId) => core.assignments.ofPrincipal(principalId),
+    vaultRouter: createVaultRouter(secretRoutes(core.secrets)),
+    login: createLoginApi(login),
+  });
+}
+
+function loginDeps(core: Core): LoginDeps {
+  const { principals, verifyClientSecret, issuer } = core.identity;
+  return {
+    hosts: core.hosts,
+    issuer,
+    principals,
+    verifyClientSecret,
+    tenants: () => core.directory.tenants(),
+  };
+}
+
+async function listenLocal(
+  tools: Tools,
+  data: Data,
+  of: { core: Core; login: LoginDeps },
+): Promise<Listener> {
+  const { config, log } = tools;
+  const { core } = of;
+  const dev = await readDevIdentities(data);
+  const machine = {
+    tenantId: core.tenant.id,
+    ...(dev === undefined ? {} : { systemAssigned: dev.managedIdentity }),
+  };
+  const handler = createLocalHandler({
+    ...tools,
+    audit: data.audit,
+    readiness: core.readiness,
+    managedIdentity: {
+      login: of.login,
+      machine,
+      identityHeader: await identityHeader(tools, data),
+      openToMachine: config.dev,
+    },
+  });
+  const proxy = { hosts: core.hosts, log, port: core.ports.port, allowed: config.proxyAllow };
+  const at = { addresses: ['127.0.0.1', '::1'], port: config.localPort ?? 0 };
+  return listenHttp(handler, (server) => serveDropInProxy(server, proxy), at);
+}
+
+function jobs(tools: Tools, core: Core): Job[] {
+  return [
+    purgeJob({ vaults: core.vaults, log: tools.log, purgeDue: core.purgeDue }),
+    {
+      name: 'signing-keys',
+      every: keyRotationCheck,
+      run: () => core.identity.keys.rotate(tools.clock.now()),
+    },
+  ];
+}
+
+async function openCertificates(tools: Tools, data: Data, core: Core): Promise<Certificates> {
+  const { config, clock, log } = tools;
+  const { tlsCert, tlsKey, paths } = config;
+  if (tlsCert !== undefined && tlsKey !== undefined)
+    return certificatesFromFiles({ clock, log }, { cert: tlsCert, key: tlsKey });
+  const served = core.hosts.servedNames();
+  // Only a server that stands in for Azure's names may make certificates for them.
+  const azure = config.localPort === undefined ? [] : served.azure;
+  const source = await openServerCertificates(
+    { items: data.items, clock, log },
+    { dnsNames: [served.own, 'localhost', ...azure], ipRanges: ['127.0.0.0/8', '::1/128'] },
+  );
+  await publishAuthority(paths, source.authorityPem);
+  const names = { dnsNames: ['localhost', served.own], ipAddresses: ['127.0.0.1', '::1'] };
+  return certificatesFromAuthority({ clock, log, hosts: core.hosts, source }, names);
+}
