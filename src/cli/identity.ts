@@ -1,0 +1,175 @@
+import type { Command } from 'commander';
+import { operate } from './operate.ts';
+import { facts, print, table } from './output.ts';
+import { wholeNumber } from './vault.ts';
+
+interface IdentityView {
+  readonly name: string;
+  readonly kind: string;
+  readonly clientId: string;
+  readonly objectId: string;
+  readonly tenantId: string;
+}
+
+interface SecretView {
+  readonly keyId: string;
+  readonly hint: string;
+  readonly expires: string;
+}
+
+interface GrantView {
+  readonly id: string;
+  readonly principalId: string;
+  readonly role: string;
+  readonly scope: string;
+}
+
+export function addIdentityCommands(program: Command): void {
+  const identity = program.command('identity').description('make identities, their secrets and their roles');
+  addPrincipalCommands(identity);
+  addSecretCommands(identity);
+  addGrantCommands(identity);
+  identity
+    .command('rotate-key')
+    .description('sign tokens with a new key from now on')
+    .option('--revoke', 'and refuse every token issued before')
+    .option('--json', 'print JSON')
+    .action(async (options: { revoke?: boolean }, command: Command) => {
+      await operate(command, {
+        name: 'identity rotate-key',
+        input: { revoke: options.revoke },
+        print: () =>
+          print(options.revoke ? 'New signing key; all earlier tokens are refused.' : 'New signing key.'),
+      });
+    });
+}
+
+function addPrincipalCommands(identity: Command): void {
+  identity
+    .command('create')
+    .description('make an application with its service principal, or a managed identity')
+    .argument('<name>')
+    .option('--managed', 'a managed identity: its tokens come from this machine, it has no secret')
+    .option('--resource-id <id>', 'the Azure resource id of a managed identity')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { json: _json, ...options }: Record<string, unknown>, command: Command) => {
+      await operate<IdentityView>(command, {
+        name: 'identity create',
+        input: { name, ...options },
+        print: (made) => print(identityFacts(made)),
+      });
+    });
+  identity
+    .command('list')
+    .description('list the identities')
+    .option('--json', 'print JSON')
+    .action(async (_options: object, command: Command) => {
+      await operate<{ identities: IdentityView[] }>(command, {
+        name: 'identity list',
+        input: {},
+        print: ({ identities }) => {
+          const rows = identities.map((entry) => [entry.name, entry.kind, entry.clientId, entry.objectId]);
+          print(table(['NAME', 'KIND', 'CLIENT ID', 'OBJECT ID'], rows));
+        },
+      });
+    });
+}
+
+function addSecretCommands(identity: Command): void {
+  identity
+    .command('secret')
+    .description('make a client secret for an application; it is shown this once')
+    .argument('<identity>', 'name, client id or object id')
+    .option('--days <days>', 'days until it expires, 1 to 731 (default: 365)', wholeNumber)
+    .option('--json', 'print JSON')
+    .action(async (name: string, options: { days?: number }, command: Command) => {
+      await operate<IdentityView & SecretView & { secret: string }>(command, {
+        name: 'identity secret',
+        input: { identity: name, days: options.days },
+        print: (made) => {
+          print(`AZURE_TENANT_ID=${made.tenantId}`);
+          print(`AZURE_CLIENT_ID=${made.clientId}`);
+          print(`AZURE_CLIENT_SECRET=${made.secret}`);
+        },
+      });
+    });
+  identity
+    .command('secrets')
+    .description('list the client secrets of an application: never the secrets themselves')
+    .argument('<identity>', 'name, client id or object id')
+    .option('--json', 'print JSON')
+    .action(async (name: string, _options: object, command: Command) => {
+      await operate<{ secrets: SecretView[] }>(command, {
+        name: 'identity secrets',
+        input: { identity: name },
+        print: ({ secrets }) => {
+          const rows = secrets.map((entry) => [entry.keyId, `${entry.hint}…`, entry.expires]);
+          print(table(['KEY ID', 'BEGINS', 'EXPIRES'], rows));
+        },
+      });
+    });
+  identity
+    .command('remove-secret')
+    .description('remove a client secret; it is refused from then on')
+    .argument('<identity>', 'name, client id or object id')
+    .argument('<key-id>')
+    .option('--json', 'print JSON')
+    .action(async (name: string, keyId: string, _options: object, command: Command) => {
+      await operate(command, {
+        name: 'identity remove-secret',
+        input: { identity: name, keyId },
+        print: () => print('Removed.'),
+      });
+    });
+}
+
+function addGrantCommands(identity: Command): void {
+  identity
+    .command('grant')
+    .description('give an identity a role')
+    .argument('<identity>', 'name, client id or object id')
+    .requiredOption('--role <role>', 'a built-in role, by name or GUID')
+    .option('--vault <name>', 'on this vault')
+    .option('--scope <id>', 'at this scope: a subscription, resource group, vault or object id')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { json: _json, ...options }: Record<string, unknown>, command: Command) => {
+      await operate<GrantView>(command, {
+        name: 'identity grant',
+        input: { identity: name, ...options },
+        print: (made) => print(`${made.role} at ${made.scope} (${made.id})`),
+      });
+    });
+  identity
+    .command('grants')
+    .description('list role assignments, of one identity or of all')
+    .argument('[identity]', 'name, client id or object id')
+    .option('--json', 'print JSON')
+    .action(async (name: string | undefined, _options: object, command: Command) => {
+      await operate<{ grants: GrantView[] }>(command, {
+        name: 'identity grants',
+        input: { identity: name },
+        print: ({ grants }) => {
+          const rows = grants.map((entry) => [entry.id, entry.principalId, entry.role, entry.scope]);
+          print(table(['ID', 'PRINCIPAL', 'ROLE', 'SCOPE'], rows));
+        },
+      });
+    });
+  identity
+    .command('revoke')
+    .description('take a role assignment away')
+    .argument('<id>', 'its id, as `identity grants` lists it')
+    .option('--json', 'print JSON')
+    .action(async (id: string, _options: object, command: Command) => {
+      await operate(command, { name: 'identity revoke', input: { id }, print: () => print('Removed.') });
+    });
+}
+
+function identityFacts(view: IdentityView): string {
+  return facts([
+    ['name', view.name],
+    ['kind', view.kind],
+    ['client id', view.clientId],
+    ['object id', view.objectId],
+    ['tenant', view.tenantId],
+  ]);
+}

@@ -1,0 +1,216 @@
+/** A whole server for one test: own data folder, free ports, clock in the test's hands; removed afterwards. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request as httpsRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { ClientSecretCredential } from '@azure/identity';
+import { SecretClient, type SecretClientOptions } from '@azure/keyvault-secrets';
+import { loadConfig } from '../../src/config.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { openService, type Service, type Surroundings } from '../../src/service.ts';
+
+export interface TestServer {
+  readonly service: Service;
+  readonly folder: string;
+  readonly port: number;
+  readonly localPort: number;
+  /** The authority's certificate, PEM. */
+  readonly ca: string;
+  readonly tenantId: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** The operator's operations. */
+  control<T>(operation: string, input?: object): Promise<T>;
+  /** Stops the server, keeps its data, and serves it again. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface TestServerOptions extends Surroundings {
+  readonly clock?: Clock;
+  /** Settings besides the test's own. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+interface ClientEnvironment {
+  readonly tenantId: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
+/** Starts a server with `--dev`'s vault and identities. */
+export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const { settings, ...surroundings } = options;
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-test-'));
+  const flags = { data: folder, dev: true, listen: ['127.0.0.1'], port: 0, localPort: 0, ...settings };
+  const config = loadConfig({ flags, environment: {} });
+  const open = () => openService(config, { clock: systemClock, log: silentLog, ...surroundings });
+  let service = await open();
+  let ports = await service.start();
+  const environment = (await service.control('client-environment', {})) as ClientEnvironment;
+  const ca = await readFile(config.paths.authority, 'utf8');
+  // Azure's clients take no authority of their own when they go through a proxy; `exec` uses NODE_EXTRA_CA_CERTS.
+  setDefaultCACertificates([...getCACertificates('default'), ca]);
+  return {
+    get service() {
+      return service;
+    },
+    folder,
+    get port() {
+      return ports.port;
+    },
+    get localPort() {
+      return ports.localPort ?? 0;
+    },
+    ca,
+    tenantId: environment.tenantId,
+    clientId: environment.clientId,
+    clientSecret: environment.clientSecret,
+    control: async <T>(operation: string, input: object = {}) =>
+      (await service.control(operation, input)) as T,
+    async restart() {
+      await service.close();
+      service = await open();
+      ports = await service.start();
+    },
+    async close() {
+      await service.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface RawRequest {
+  /** The name that is asked for, in the Host header and as the TLS server name; no port means 443. */
+  readonly host: string;
+  readonly method?: string;
+  /** Path and query as they go on the wire. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
+
+export interface RawResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into replies of every shape
+  readonly json: any;
+}
+
+/** One request on a connection of its own, as it is written here: nothing is added or corrected. */
+export function send(server: TestServer, request: RawRequest): Promise<RawResponse> {
+  const { host, method = 'GET', path, headers = {}, body } = request;
+  const servername = host.replace(/:\d+$/, '');
+  return new Promise((resolve, reject) => {
+    const sent = httpsRequest(
+      {
+        host: '127.0.0.1',
+        port: server.port,
+        servername,
+        ca: server.ca,
+        agent: false,
+        method,
+        path,
+        headers: { Host: host, ...headers },
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          const isJson = response.headers['content-type']?.includes('json') === true && text !== '';
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers as Record<string, string>,
+            text,
+            json: isJson ? JSON.parse(text) : undefined,
+          });
+        });
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+export interface Identity {
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
+/** A token of the test's own service principal, or of another, for a resource (default: Azure Key Vault). */
+export async function tokenFor(
+  server: TestServer,
+  of: { identity?: Identity; resource?: string } = {},
+): Promise<string> {
+  const { clientId, clientSecret } = of.identity ?? server;
+  const form = new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: clientId,
+    client_secret: clientSecret,
+    scope: `${of.resource ?? 'https://vault.azure.net'}/.default`,
+  });
+  const reply = await send(server, {
+    host: 'login.microsoftonline.com',
+    method: 'POST',
+    path: `/${server.tenantId}/oauth2/v2.0/token`,
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+    body: form.toString(),
+  });
+  if (reply.status !== 200) throw new Error(`no token: ${reply.text}`);
+  return reply.json.access_token as string;
+}
+
+/** A new service principal with a secret, and the roles given. */
+export async function makeIdentity(
+  server: TestServer,
+  name: string,
+  grants: readonly { role: string; vault?: string; scope?: string }[] = [],
+): Promise<Identity & { objectId: string }> {
+  const made = await server.control<{ clientId: string; objectId: string }>('identity create', { name });
+  const { secret } = await server.control<{ secret: string }>('identity secret', { identity: made.objectId });
+  for (const grant of grants) await server.control('identity grant', { identity: made.objectId, ...grant });
+  return { clientId: made.clientId, objectId: made.objectId, clientSecret: secret };
+}
+
+/** Sends a data-plane request to a vault under Azure's name, with a token of the test's own service principal. */
+export function vaultCaller(
+  server: TestServer,
+  token: string,
+  vault = 'dev',
+): (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<RawResponse> {
+  return (method, path, body, headers = {}) =>
+    send(server, {
+      host: `${vault}.vault.azure.net`,
+      method,
+      path: path.includes('api-version')
+        ? path
+        : `${path}${path.includes('?') ? '&' : '?'}api-version=2025-07-01`,
+      headers: {
+        Authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+}
+
+/** The official client, brought to the test's server by its own proxy option and nothing else. */
+export function secretClient(
+  server: TestServer,
+  options: SecretClientOptions & { vault?: string; identity?: Identity } = {},
+): SecretClient {
+  const { vault = 'dev', identity = server, ...rest } = options;
+  const way = { proxyOptions: { host: 'http://127.0.0.1', port: server.localPort } };
+  const credential = new ClientSecretCredential(
+    server.tenantId,
+    identity.clientId,
+    identity.clientSecret,
+    way,
+  );
+  return new SecretClient(`https://${vault}.vault.azure.net`, credential, { ...way, ...rest });
+}
