@@ -1,15 +1,16 @@
 /**
- * The chain that makes the log tamper-evident. Every line ends in `,"seq":N,"mac":"<hex>"}`, where the MAC covers
- * the MAC of the line before it and the line itself without its `mac` member; the chain runs on from file to file.
+ * The chain that makes the log tamper-evident. Every line ends in `,"seq":N}`; the last of those that were written
+ * together closes their group with `,"seq":N,"mac":"<hex>"}`, where the MAC covers the MAC of the group before and
+ * all bytes of the group but its own member. The chain runs on from file to file; a header is a group of its own.
  */
 
 import { isoSevenDecimals } from '../core/clock.ts';
 import type { AuditAnchor } from './log.ts';
 
-/** HMAC-SHA-256 under the audit key of `previous` followed by `line` (strings as UTF-8): 32 bytes. */
-export type ChainMac = (previous: Uint8Array, line: Uint8Array | string) => Uint8Array;
+/** HMAC-SHA-256 under the audit key of `previous` followed by `group`: 32 bytes. */
+export type ChainMac = (previous: Uint8Array, group: Uint8Array) => Uint8Array;
 
-/** A place in the chain: the number of a line and its MAC. */
+/** A place in the chain: the number of a line that closes a group, and its MAC. */
 export interface ChainLink {
   readonly seq: number;
   readonly mac: Uint8Array;
@@ -26,41 +27,33 @@ export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
 
-/** Numbers and seals `unnumbered` (a JSON object without its closing brace) as the line after `link`. */
-export function sealLine(
-  mac: ChainMac,
-  link: ChainLink,
-  unnumbered: string,
-): { readonly line: string; readonly link: ChainLink } {
-  const seq = link.seq + 1;
-  const body = `${unnumbered},"seq":${seq}`;
-  const sealed = mac(link.mac, `${body}}`);
-  return { line: `${body},"mac":"${hexOf(sealed)}"}\n`, link: { seq, mac: sealed } };
-}
-
 /** A line taken apart; that it has this form says nothing about who wrote it. */
-export interface SealedLine {
+export interface ChainLine {
   readonly seq: number;
-  /** 64 lower-case hexadecimal characters. */
-  readonly mac: string;
-  /** The bytes that the MAC covers. */
-  readonly body: Buffer;
+  /** 64 lower-case hexadecimal characters; undefined unless the line closes its group. */
+  readonly mac: string | undefined;
+  /** The bytes that the MAC of the group covers, line end included but for the line that closes it. */
+  readonly covered: Buffer;
 }
 
 const macMember = /^,"mac":"([0-9a-f]{64})"\}$/;
-const macMemberLength = ',"mac":""}'.length + 64;
 const seqMember = /,"seq":([1-9]\d{0,14})$/;
 const seqMemberLength = ',"seq":'.length + 15;
-const closingBrace = Buffer.from('}');
+const openEnd = Buffer.from('}\n');
+const closedEnd = Buffer.from('}');
 
-/** Takes a line (without its line end) apart; undefined if it is not a sealed one. Works on bytes: text decoding would hide changes. */
-export function parseSealedLine(line: Buffer): SealedLine | undefined {
-  const end = line.length - macMemberLength;
-  if (end < 1) return undefined;
-  const mac = macMember.exec(line.toString('latin1', end))?.[1];
+/** The bytes of a `mac` member with the brace before its line end, and of that line end. */
+export const macMemberLength = ',"mac":""}\n'.length + 64;
+
+/** Takes a line (without its line end) apart; undefined if it is not one. Works on bytes: text decoding would hide changes. */
+export function parseChainLine(line: Buffer): ChainLine | undefined {
+  const mac = macMember.exec(line.toString('latin1', Math.max(0, line.length - macMemberLength + 1)))?.[1];
+  const end = mac === undefined ? line.length - 1 : line.length - macMemberLength + 1;
+  if (end < 1 || (mac === undefined && line[end] !== closedEnd[0])) return undefined;
   const seq = seqMember.exec(line.toString('latin1', Math.max(0, end - seqMemberLength), end))?.[1];
-  if (mac === undefined || seq === undefined) return undefined;
-  return { seq: Number(seq), mac, body: Buffer.concat([line.subarray(0, end), closingBrace]) };
+  if (seq === undefined) return undefined;
+  const covered = Buffer.concat([line.subarray(0, end), mac === undefined ? openEnd : closedEnd]);
+  return { seq: Number(seq), mac, covered };
 }
 
 /** Why a file was begun; `abandoned` says that the file before may end in lines that were never acknowledged. */
@@ -86,7 +79,7 @@ export interface FileHeader {
   readonly gap: Gap | undefined;
 }
 
-/** `header` as an object without its closing brace, for `sealLine`. */
+/** `header` as an object without its closing brace, for `sealGroups`. */
 export function formatHeader(header: FileHeader, now: number): string {
   const { file, previous = null, oldest, cause, gap } = header;
   return formatOwn(now, 'AuditFileStarted', {
@@ -98,7 +91,7 @@ export function formatHeader(header: FileHeader, now: number): string {
   });
 }
 
-/** A line that the log writes about itself, without its closing brace, for `sealLine`. */
+/** A line that the log writes about itself, without its closing brace, for `sealGroups`. */
 export function formatNote(properties: Readonly<Record<string, unknown>>, now: number): string {
   return formatOwn(now, 'AuditRecovered', { properties });
 }
@@ -115,9 +108,9 @@ function formatOwn(now: number, operationName: string, members: Readonly<Record<
 
 const causes: readonly unknown[] = ['first', 'rotation', 'abandoned', 'gap'] satisfies FileCause[];
 
-/** The header in a line's `body`; undefined if it is not one. */
-export function parseHeader(body: Buffer): FileHeader | undefined {
-  const value = parseObject(body.toString('utf8'));
+/** The header in what the MAC covers of a line; undefined if it is not one. */
+export function parseHeader(covered: Buffer): FileHeader | undefined {
+  const value = parseObject(covered.toString('utf8'));
   if (value?.operationName !== 'AuditFileStarted' || value.category !== 'AuditLog') return undefined;
   const { file, oldest, cause } = value;
   if (typeof file !== 'string' || typeof oldest !== 'string' || !isCause(cause)) return undefined;

@@ -252,7 +252,7 @@ test.each([1, 20, 74, 500])(
     expect(readFileSync(join(folder.path, 'audit-00000001.torn'))).toEqual(last);
     expect(records(folder.path)[2]).toMatchObject({
       operationName: 'AuditRecovered',
-      properties: { reason: 'incompleteLine', bytes: kept },
+      properties: { reason: 'incompleteEnd', bytes: kept },
     });
     expect(await verify()).toMatchObject({ records: 3, problems: [] });
   },

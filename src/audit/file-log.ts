@@ -13,7 +13,7 @@ export interface OpenAuditLog extends AuditLog {
 }
 
 /**
- * Opens the log in a folder, or begins one. Sets a line aside that a crash cut off, and declares in the log what
+ * Opens the log in a folder, or begins one. Sets the lines of a write aside that a crash cut off, and declares in the log what
  * was removed from it; throws if a line was changed or the folder cannot be written.
  */
 export async function openFileAuditLog(
@@ -52,11 +52,11 @@ function reopenLast({ deps, directory, found, notes }: ReopenInput): OpenFile | 
   const file = reopenLogFile(directory, found.last.name);
   if (file.size > found.last.wholeSize) {
     const bytes = moveTornEnd(directory, file, found.last.wholeSize);
-    deps.log.warn('The last line of the audit log was incomplete and was set aside.', {
+    deps.log.warn('The end of the audit log was incomplete and was set aside.', {
       file: file.name,
       bytes,
     });
-    notes.push({ reason: 'incompleteLine', file: file.name, bytes });
+    notes.push({ reason: 'incompleteEnd', file: file.name, bytes });
   }
   if (found.gap === undefined || file.size === 0) return file;
   closeSync(file.descriptor);

@@ -38,7 +38,7 @@ export function fileNameOf(number: number): string {
   return `audit-${String(number).padStart(8, '0')}.jsonl`;
 }
 
-/** Where the end of a log file goes that was cut off in the middle of a line. */
+/** Where the end of a log file goes that was cut off in the middle of a write. */
 export function tornNameOf(name: string): string {
   return name.replace(/\.jsonl$/, '.torn');
 }
@@ -72,7 +72,7 @@ export interface OpenFile {
   readonly name: string;
   readonly descriptor: number;
   readonly inode: number;
-  /** Bytes that are committed: whole lines of which the log has told its callers. */
+  /** Bytes that are committed: closed groups of which the log has told its callers. */
   size: number;
 }
 

@@ -5,14 +5,14 @@ import { listLogFiles } from './files.ts';
 import type { AuditAnchor } from './log.ts';
 import { beginScan, endScan, type Fault, readHeader, scanFile } from './scan.ts';
 
-/** The last line on disk. */
+/** The last line on disk that closes a group. */
 export interface LogTail {
   readonly file: string;
   readonly link: ChainLink;
 }
 
 export interface FoundLog {
-  /** The last file, and the size of its whole lines in bytes; undefined for an empty folder. */
+  /** The last file, and the size of its closed groups in bytes; undefined for an empty folder. */
   readonly last: { readonly name: string; readonly wholeSize: number } | undefined;
   /** Undefined if no line is left. */
   readonly tail: LogTail | undefined;
@@ -70,8 +70,16 @@ async function findStart(
   return 0;
 }
 
-function damaged({ file, line, message }: Fault): Error {
-  return new Error(
+/** The log was changed; the message is for people and says nothing of what a record holds. */
+export class AuditLogDamaged extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'AuditLogDamaged';
+  }
+}
+
+function damaged({ file, line, message }: Fault): AuditLogDamaged {
+  return new AuditLogDamaged(
     `The audit log is damaged: ${file}, line ${line}: ${message}. The server does not start on a log that was changed. ` +
       'Keep the log as evidence, move its files out of the folder, and start again: the log then declares the gap.',
   );

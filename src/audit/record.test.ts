@@ -1,9 +1,20 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatRecord, redactUri } from './record.ts';
+import { isoSevenDecimals } from '../core/clock.ts';
+import { type AuditEntry, createRecordFormatter } from './record.ts';
+import { redactUri } from './redact-uri.ts';
 import { testEntry } from './test-support.ts';
 
 const wellFormed = fc.string({ unit: 'binary', maxLength: 30 });
+const shared = createRecordFormatter();
+
+/** As the log completes it. The same from a formatter that remembers other entries as from a new one. */
+function formatRecord(entry: AuditEntry, sequence: number): string {
+  const record = shared.format(entry);
+  expect(createRecordFormatter().format(entry)).toBe(record);
+  return `${record},"seq":${sequence}}`;
+}
+
 /** Any UTF-16 at all, lone surrogates too. */
 const anyText = fc
   .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 30 })
@@ -69,6 +80,54 @@ test('any text comes back from JSON as it was', () => {
       // One line, the same in UTF-8, with nothing that a terminal or a line reader acts on.
       expect(line.isWellFormed()).toBe(true);
       expect(line).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u);
+    }),
+  );
+});
+
+test('what a formatter remembers never ends up in another record', () => {
+  const one = testEntry().principal;
+  const principals = [one, one && { ...one, objectId: 'other' }, undefined];
+  const entry = fc.record({
+    // Back and forth over the second, before 1970 too.
+    time: fc.integer({ min: -3000, max: 3000 }),
+    resourceId: fc.nat(600).map((n) => `/vaults/v${n}`),
+    userAgent: fc.nat(600).map((n) => `agent "${n}"`),
+    principal: fc.constantFrom(...principals),
+  });
+  fc.assert(
+    fc.property(fc.array(entry, { minLength: 1, maxLength: 20 }), (entries) => {
+      for (const overrides of entries) {
+        const record = JSON.parse(formatRecord(testEntry(overrides), 1));
+        expect(record.time).toBe(isoSevenDecimals(overrides.time));
+        expect(record.resourceId).toBe(overrides.resourceId.toUpperCase());
+        expect(record.properties.clientInfo).toBe(overrides.userAgent);
+        expect(Object.values(record.identity.claim)[0]).toBe(overrides.principal?.objectId);
+      }
+    }),
+  );
+});
+
+test('the URI of a record is redacted, however plain it looks', () => {
+  const part = fc.constantFrom(
+    '?',
+    '&',
+    ';',
+    '=',
+    '#',
+    '@',
+    '/',
+    '%',
+    'api-version',
+    'api-version=7.4',
+    'sig',
+    'x',
+    '"',
+  );
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
+      const requestUri = `https://host/${parts.join('')}`;
+      const record = JSON.parse(formatRecord(testEntry({ requestUri }), 1));
+      expect(record.properties.requestUri).toBe(redactUri(requestUri));
     }),
   );
 });

@@ -1,10 +1,12 @@
 /**
  * One audit record as a line of JSON, in the shape and field order of Azure Monitor's AuditEvent. Values that a
  * caller controls are bounded, escaped and, in the query of the URI, removed unless known to be harmless.
+ * What many records share is formatted once and remembered: a busy server writes a record for every request.
  */
 
 import { isoSevenDecimals } from '../core/clock.ts';
 import type { Principal } from '../core/principal.ts';
+import { redactUri } from './redact-uri.ts';
 
 /** What is known about a request once its answer is ready. */
 export interface AuditEntry {
@@ -26,7 +28,7 @@ export interface AuditEntry {
   /** Undefined when no token was accepted. */
   readonly principal: Principal | undefined;
   readonly userAgent: string;
-  /** As received; `formatRecord` redacts it. */
+  /** As received; the formatter redacts it. */
   readonly requestUri: string;
   /** Identifier of the object that the answer carries. */
   readonly id: string | undefined;
@@ -78,65 +80,124 @@ const reasonPhrases: ReadonlyMap<number, string> = new Map([
   [504, 'Gateway Timeout'],
 ]);
 
-/** The record of `entry` as one line of JSON without a line end; `sequence` is its number in the log. */
-export function formatRecord(entry: AuditEntry, sequence: number): string {
-  return `${formatUnnumbered(entry)},"seq":${sequence}}`;
+/** Turns entries into lines; what it remembers is bounded, and only makes it faster. */
+export interface RecordFormatter {
+  /** `entry` as one line of JSON without its end: the number, which is known only when it is written, and `}`. */
+  format(entry: AuditEntry): string;
 }
 
-/** `formatRecord` up to the sequence number, which is known only when the line is written. */
-export function formatUnnumbered(entry: AuditEntry): string {
-  const { failure } = entry;
-  const signature = reasonPhrases.get(entry.status) ?? String(entry.status);
-  const resultType = failure?.code ?? (entry.status < 400 ? 'Success' : signature.replaceAll(' ', ''));
-  return (
-    `{"time":"${isoSevenDecimals(entry.time)}"` +
-    `,"resourceId":${quote(entry.resourceId.toUpperCase(), longest.resourceId)}` +
-    `,"operationName":${quote(entry.operationName, longest.operation)}` +
-    `,"operationVersion":${quote(entry.operationVersion, longest.operation)}` +
-    `,"category":"AuditEvent"` +
-    `,"resultType":${quote(resultType, longest.code)}` +
-    `,"resultSignature":"${signature}"` +
-    `,"resultDescription":${quote(failure?.description ?? '', longest.description)}` +
-    `,"durationMs":"${Math.round(entry.durationMs)}"` +
-    `,"callerIpAddress":${quote(entry.callerIpAddress, longest.address)}` +
-    `,"correlationId":${quote(entry.correlationId, longest.correlationId)}` +
-    `,"identity":{"claim":${formatClaims(entry.principal)}}` +
-    `,"properties":${formatProperties(entry)}`
-  );
+export function createRecordFormatter(): RecordFormatter {
+  const timeOf = isoBySecond();
+  const resourceOf = remembered(longest.resourceId, (id) => escapeText(id.toUpperCase(), longest.resourceId));
+  const agentOf = remembered(longest.userAgent, (agent) => escapeText(agent, longest.userAgent));
+  const claimsOf = claimsByPrincipal();
+  const format = (entry: AuditEntry) =>
+    `{"time":"${timeOf(entry.time)}","resourceId":"${resourceOf(entry.resourceId)}` +
+    `","operationName":"${escapeText(entry.operationName, longest.operation)}` +
+    `","operationVersion":"${escapeText(entry.operationVersion, longest.operation)}` +
+    `","category":"AuditEvent${formatOutcome(entry)}","durationMs":"${Math.round(entry.durationMs)}` +
+    `","callerIpAddress":"${escapeText(entry.callerIpAddress, longest.address)}` +
+    `","correlationId":"${escapeText(entry.correlationId, longest.correlationId)}` +
+    `","identity":{"claim":${claimsOf(entry.principal)}},"properties":{"clientInfo":"${agentOf(entry.userAgent)}` +
+    `","requestUri":"${formatUri(entry.requestUri)}${formatEnd(entry)}`;
+  return { format };
+}
+
+/** `isoSevenDecimals`, with all but the milliseconds kept from the last call. */
+function isoBySecond(): (time: number) => string {
+  let second = Number.NaN;
+  let upToSecond = '';
+  return (time) => {
+    const ofTime = Math.floor(time / 1000);
+    if (ofTime !== second) {
+      upToSecond = isoSevenDecimals(time).slice(0, -'6780000Z'.length);
+      second = ofTime;
+    }
+    return `${upToSecond}${String(1000 + Math.floor(time - ofTime * 1000)).slice(1)}0000Z`;
+  };
+}
+
+/** How many values are remembered; more are forgotten all at once, so that no caller can fill the memory. */
+const mostRemembered = 256;
+
+/** `make`, remembering what it made for texts of at most `limit` UTF-16 units. */
+function remembered(limit: number, make: (text: string) => string): (text: string) => string {
+  const known = new Map<string, string>();
+  return (text) => {
+    const found = known.get(text);
+    if (found !== undefined) return found;
+    const made = make(text);
+    if (known.size >= mostRemembered) known.clear();
+    if (text.length <= limit) known.set(text, made);
+    return made;
+  };
+}
+
+/** A principal is the same object for as long as its token is remembered. */
+function claimsByPrincipal(): (principal: Principal | undefined) => string {
+  const known = new WeakMap<Principal, string>();
+  return (principal) => {
+    if (principal === undefined) return '{}';
+    let claims = known.get(principal);
+    if (claims === undefined) {
+      claims = formatClaims(principal);
+      known.set(principal, claims);
+    }
+    return claims;
+  };
 }
 
 /** Object ids are unique only within a tenant, so the tenant stands next to Azure's three claims. */
-function formatClaims(principal: Principal | undefined): string {
-  if (principal === undefined) return '{}';
-  let claims = `{"http://schemas.microsoft.com/identity/claims/objectidentifier":${quote(principal.objectId, longest.claim)}`;
-  if (principal.userName !== undefined) {
-    claims += `,"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":${quote(principal.userName, longest.claim)}`;
-  }
-  if (principal.appId !== undefined) claims += `,"appid":${quote(principal.appId, longest.claim)}`;
-  return `${claims},"http://schemas.microsoft.com/identity/claims/tenantid":${quote(principal.tenantId, longest.claim)}}`;
-}
-
-function formatProperties(entry: AuditEntry): string {
-  const id = entry.id === undefined ? '' : `,"id":${quote(entry.id, longest.uri)}`;
-  const status = Number.isInteger(entry.status) ? entry.status : 0;
+function formatClaims({ objectId, userName, appId, tenantId }: Principal): string {
+  const claim = (value: string) => `"${escapeText(value, longest.claim)}"`;
   return (
-    `{"clientInfo":${quote(entry.userAgent, longest.userAgent)}` +
-    `,"requestUri":${quote(redactUri(entry.requestUri), longest.uri)}` +
-    `${id},"httpStatusCode":${status}}`
+    `{"http://schemas.microsoft.com/identity/claims/objectidentifier":${claim(objectId)}` +
+    (userName === undefined
+      ? ''
+      : `,"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":${claim(userName)}`) +
+    (appId === undefined ? '' : `,"appid":${claim(appId)}`) +
+    `,"http://schemas.microsoft.com/identity/claims/tenantid":${claim(tenantId)}}`
   );
 }
 
+function formatOutcome({ status, failure }: AuditEntry): string {
+  if (status === 200 && failure === undefined) {
+    return '","resultType":"Success","resultSignature":"OK","resultDescription":"';
+  }
+  const signature = reasonPhrases.get(status) ?? String(status);
+  const resultType = failure?.code ?? (status < 400 ? 'Success' : signature.replaceAll(' ', ''));
+  return (
+    `","resultType":"${escapeText(resultType, longest.code)}","resultSignature":"${signature}` +
+    `","resultDescription":"${escapeText(failure?.description ?? '', longest.description)}`
+  );
+}
+
+/** Nearly every request's: nothing in it is to be redacted or escaped. */
+const plainUri = /^[\w\-.~:/%]*(?:\?api-version=[\w\-.]*)?$/;
+
+function formatUri(uri: string): string {
+  return uri.length <= longest.uri && plainUri.test(uri) ? uri : escapeText(redactUri(uri), longest.uri);
+}
+
+function formatEnd({ id, status }: AuditEntry): string {
+  const code = `","httpStatusCode":${Number.isInteger(status) ? status : 0}}`;
+  return id === undefined ? code : `","id":"${escapeText(id, longest.uri)}${code}`;
+}
+
+/** Printable ASCII that JSON leaves as it is: nearly every value, so that one cheap test serves nearly always. */
+const plain = /^[ !#-[\]-~]*$/;
+
 /**
- * What JSON must escape, and what must not reach a terminal or a line reader as it is: C1 controls, line
+ * What must not reach a terminal or a line reader as it is, on top of what JSON escapes: C1 controls, line
  * separators and invisible or direction-changing characters, which could hide or forge text on a screen.
  */
-const unsafe = /["\\\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
 const unsafeInJson = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
-function quote(text: string, limit: number): string {
+/** `text` as it stands between the quotes of a JSON string, cut to `limit` UTF-16 units. */
+function escapeText(text: string, limit: number): string {
+  if (text.length <= limit && plain.test(text)) return text;
   const kept = text.length > limit ? `${text.slice(0, limit - 1)}…` : text;
-  if (!unsafe.test(kept)) return `"${kept}"`;
-  return JSON.stringify(kept).replace(unsafeInJson, escapeUnits);
+  return JSON.stringify(kept).slice(1, -1).replace(unsafeInJson, escapeUnits);
 }
 
 function escapeUnits(character: string): string {
@@ -145,69 +206,4 @@ function escapeUnits(character: string): string {
     escaped += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;
   }
   return escaped;
-}
-
-/** Query names, in lower case, whose values say what was asked and never hold a credential. */
-const harmlessNames: ReadonlySet<string> = new Set([
-  'api-version',
-  'maxresults',
-  '$skiptoken',
-  'outcontenttype',
-  'resource',
-  'client_id',
-  'object_id',
-  'msi_res_id',
-  'scope',
-  'includepending',
-  'request_id',
-  '$filter',
-  '$top',
-]);
-
-/** `uri` without user information and fragment, and with every query value that is not known to be harmless replaced. */
-export function redactUri(uri: string): string {
-  const fragment = uri.indexOf('#');
-  const whole = fragment === -1 ? uri : uri.slice(0, fragment);
-  const question = whole.indexOf('?');
-  if (question === -1) return withoutUserInformation(whole);
-  return `${withoutUserInformation(whole.slice(0, question))}?${redactQuery(whole.slice(question + 1))}`;
-}
-
-/** The scheme and slashes, counted as generously as URL parsers do, then the authority up to its last `@`. */
-const userInformation = /^([^/\\]*[/\\]{2,}|[^/\\]*:[/\\]|(?![/\\]))[^/\\]*@/;
-
-function withoutUserInformation(beforeQuery: string): string {
-  return beforeQuery.includes('@') ? beforeQuery.replace(userInformation, '$1') : beforeQuery;
-}
-
-/** Parts end at `&`, and at `;` as in older parsers, so that a value cannot ride along behind a harmless name. */
-function redactQuery(query: string): string {
-  let redacted = '';
-  let start = 0;
-  for (let i = 0; i <= query.length; i += 1) {
-    const unit = query[i];
-    if (i < query.length && unit !== '&' && unit !== ';') continue;
-    redacted += redactPart(query.slice(start, i)) + (unit ?? '');
-    start = i + 1;
-  }
-  return redacted;
-}
-
-function redactPart(part: string): string {
-  if (part === '') return '';
-  const equals = part.indexOf('=');
-  // Without a `=`, the text may as well be a value.
-  if (equals === -1) return isHarmless(part) ? part : 'REDACTED';
-  const name = part.slice(0, equals);
-  return isHarmless(name) ? part : `${name}=REDACTED`;
-}
-
-function isHarmless(name: string): boolean {
-  if (!name.includes('%')) return harmlessNames.has(name.toLowerCase());
-  try {
-    return harmlessNames.has(decodeURIComponent(name).toLowerCase());
-  } catch {
-    // Not percent-encoding: no name that the server knows.
-    return false;
-  }
 }

@@ -1,31 +1,33 @@
 /**
  * Follows the chain through the log's files and reports where it does not hold. After a fault it goes on from the
- * MAC that stands in the file, so that one change gives one report; without a report, every line is as written.
+ * MAC that stands in the file, so that one change gives one report; without a report, every line is as written. One
+ * group is held at a time.
  */
 
 import { join } from 'node:path';
 import {
   anchorOf,
+  type ChainLine,
   type ChainLink,
   type ChainMac,
   type FileHeader,
   genesis,
   hexOf,
+  parseChainLine,
   parseHeader,
-  parseSealedLine,
-  type SealedLine,
 } from './chain.ts';
 import { fileNumber, isErrno } from './files.ts';
+import { beginGroup, isTooLarge, type OpenGroup } from './group.ts';
 import { type RawLine, readLines } from './lines.ts';
 import type { AuditAnchor } from './log.ts';
 
 /**
  * `changed`: bytes are not as written. `missing`: a file, or the end of one, is gone. `truncated`, `replaced`: the
- * anchor says so. `torn`: the last line has no end. `gap`: a break that the log itself declares.
+ * anchor says so. `torn`: the last group has no end. `gap`: a break that the log itself declares.
  */
 export type FaultKind = 'changed' | 'missing' | 'truncated' | 'replaced' | 'torn' | 'gap';
 
-/** One fault. Line numbers count from 1; 0 means the file as a whole. Never holds what a record says. */
+/** One fault. Line numbers count from 1, and name the first line of a group; 0 means the file as a whole. Never holds what a record says. */
 export interface Fault {
   readonly kind: FaultKind;
   readonly file: string;
@@ -38,15 +40,19 @@ export interface Scan {
   readonly mac: ChainMac;
   readonly anchor: AuditAnchor | undefined;
   readonly report: (fault: Fault) => void;
-  /** The line read last, as it stands in the file; undefined before the first. */
+  /** The last line that closed a group, as it stands in the file; undefined before the first. */
   link: ChainLink | undefined;
   /** The file that holds it. */
   file: string | undefined;
+  /** The lines after it. */
+  group: OpenGroup | undefined;
   /** The newest header whose MAC is right. */
   header: FileHeader | undefined;
   firstSeq: number | undefined;
+  /** The file of the first line. */
+  firstFile: string | undefined;
   anchorSeen: 'no' | 'yes' | 'differs';
-  /** Lines other than headers. */
+  /** Lines other than headers, in closed groups. */
   records: number;
   /** Times of the first and last line whose MAC is right (ISO 8601). */
   firstTime: string | undefined;
@@ -59,8 +65,10 @@ export function beginScan(input: Pick<Scan, 'mac' | 'anchor' | 'report'>): Scan 
     ...input,
     link: undefined,
     file: undefined,
+    group: undefined,
     header: undefined,
     firstSeq: undefined,
+    firstFile: undefined,
     anchorSeen: 'no',
     records: 0,
     firstTime: undefined,
@@ -72,8 +80,8 @@ export function beginScan(input: Pick<Scan, 'mac' | 'anchor' | 'report'>): Scan 
 export async function readHeader(directory: string, name: string): Promise<FileHeader | undefined> {
   try {
     for await (const { bytes } of readLines(join(directory, name))) {
-      const line = bytes && parseSealedLine(bytes);
-      return line && parseHeader(line.body);
+      const line = bytes && parseChainLine(bytes);
+      return line?.mac === undefined ? undefined : parseHeader(line.covered);
     }
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
@@ -90,21 +98,26 @@ export interface ScannedFile {
   readonly isLast: boolean;
 }
 
-/** Scans one file and returns the size of its whole lines in bytes. */
+/** Scans one file and returns the size of its closed groups in bytes. */
 export async function scanFile(scan: Scan, file: ScannedFile): Promise<number> {
+  scan.group = undefined;
+  const { size, torn } = await scanLines(scan, file);
+  if (torn !== undefined) reportTornEnd(scan, file, torn);
+  return size;
+}
+
+/** The size of the closed groups, and the number of the line that begins what follows them, if anything does. */
+async function scanLines(scan: Scan, file: ScannedFile): Promise<{ size: number; torn: number | undefined }> {
   let number = 0;
   let size = 0;
   for await (const raw of readLines(join(file.directory, file.name))) {
     if (number > 0 && isEndOfAbandoned(scan, file)) break;
     number += 1;
-    if (!raw.whole) {
-      reportTornEnd(scan, file, number);
-      break;
-    }
+    if (!raw.whole) return { size, torn: scan.group?.firstLine ?? number };
     if (!scanLine(scan, { file: file.name, number, raw })) break;
-    size = raw.end;
+    if (scan.group === undefined) size = raw.end;
   }
-  return size;
+  return { size, torn: scan.group?.firstLine };
 }
 
 /** Lines of a failed write may follow the last acknowledged one when they could not be removed again. */
@@ -113,7 +126,7 @@ function isEndOfAbandoned(scan: Scan, { name, next }: ScannedFile): boolean {
 }
 
 function reportTornEnd(scan: Scan, file: ScannedFile, line: number): void {
-  const message = 'the last line is incomplete: a write was cut off or is under way';
+  const message = 'the end from here on is incomplete: a write was cut off or is under way';
   scan.report({ kind: file.isLast ? 'torn' : 'changed', file: file.name, line, message });
 }
 
@@ -125,47 +138,104 @@ interface ScannedLine {
 
 /** False if the file is not one of the log's, so that the rest of it is not worth reading. */
 function scanLine(scan: Scan, { file, number, raw }: ScannedLine): boolean {
-  const line = raw.bytes && parseSealedLine(raw.bytes);
-  const changed = (message: string) => scan.report({ kind: 'changed', file, line: number, message });
+  const line = raw.bytes && parseChainLine(raw.bytes);
+  if (number === 1) {
+    if (line?.mac !== undefined) {
+      const intact = scanHeader(scan, { file, line, mac: line.mac });
+      advance(scan, { file, seq: line.seq, mac: line.mac, intact: intact ? [line.covered] : [] });
+      return true;
+    }
+    const message = 'the file does not begin with a header of this log';
+    scan.report({ kind: 'changed', file, line: number, message });
+    return false;
+  }
   if (line === undefined) {
-    changed(number === 1 ? 'the file does not begin with a header of this log' : 'the line is not a record');
-    return number > 1;
+    scan.report({ kind: 'changed', file, line: number, message: 'the line is not a record' });
+    return true;
   }
-  const intact = number === 1 ? scanHeader(scan, { file, line }) : scanRecord(scan, { file, number, line });
-  scan.link = { seq: line.seq, mac: Buffer.from(line.mac, 'hex') };
-  scan.file = file;
-  scan.firstSeq ??= line.seq;
-  if (intact && line.seq === scan.anchor?.seq) {
-    scan.anchorSeen = line.mac === scan.anchor.mac ? 'yes' : 'differs';
-  }
-  if (intact) noteTime(scan, line.body);
+  const group = addToGroup(scan, { number, line });
+  if (line.mac !== undefined) closeGroup(scan, group, { file, number, mac: line.mac });
   return true;
 }
 
-function scanRecord(scan: Scan, input: { file: string; number: number; line: SealedLine }): boolean {
-  const { file, number, line } = input;
-  scan.records += 1;
-  const before = scan.link ?? genesis;
-  if (hexOf(scan.mac(before.mac, line.body)) === line.mac) return true;
-  scan.report({ kind: 'changed', file, line: number, message: explain(line.seq, before.seq + 1) });
-  return false;
+function addToGroup(scan: Scan, { number, line }: { number: number; line: ChainLine }): OpenGroup {
+  const due = (scan.group ?? scan.link ?? genesis).seq + 1;
+  scan.group ??= beginGroup(number);
+  const { group } = scan;
+  if (line.seq !== due) group.disorder ??= explain(line.seq, due);
+  group.seq = line.seq;
+  group.lines += 1;
+  group.bytes += line.covered.length;
+  if (isTooLarge(group)) group.covered = [];
+  else group.covered.push(line.covered);
+  return group;
 }
 
 /** The number is part of what may be forged: it helps to explain, it decides nothing. */
-function explain(found: number, expected: number): string {
-  if (found === expected) return 'the line, or the one before it, was changed';
-  if (found < expected) {
-    return `the line is inserted, repeated or out of order: number ${found} where ${expected} is due`;
-  }
-  return `numbers ${expected} to ${found - 1} are missing or out of order before this line`;
+function explain(found: number, due: number): string {
+  return found < due
+    ? `a line is inserted, repeated or out of order: number ${found} where ${due} is due`
+    : `numbers ${due} to ${found - 1} are missing or out of order`;
 }
 
-function scanHeader(scan: Scan, { file, line }: { file: string; line: SealedLine }): boolean {
-  const header = parseHeader(line.body);
+function closeGroup(
+  scan: Scan,
+  group: OpenGroup,
+  last: { readonly file: string; readonly number: number; readonly mac: string },
+): void {
+  const { file, number, mac } = last;
+  const before = scan.link ?? genesis;
+  const intact = !isTooLarge(group) && hexOf(scan.mac(before.mac, Buffer.concat(group.covered))) === mac;
+  scan.group = undefined;
+  scan.records += group.lines;
+  if (!intact) {
+    const message = describeBroken(group, number);
+    scan.report({ kind: 'changed', file, line: group.firstLine, message });
+  }
+  advance(scan, { file, seq: group.seq, mac, intact: intact ? group.covered : [] });
+}
+
+function describeBroken({ firstLine, disorder }: OpenGroup, lastLine: number): string {
+  if (firstLine === lastLine) return disorder ?? 'the line, or the one before it, was changed';
+  const what = disorder ?? 'one of them, or the line before them, was changed';
+  return `lines ${firstLine} to ${lastLine}, which share a MAC: ${what}`;
+}
+
+interface Advance {
+  readonly file: string;
+  readonly seq: number;
+  readonly mac: string;
+  /** What the MAC covers, line by line; empty unless the MAC is right. */
+  readonly intact: readonly Buffer[];
+}
+
+/** Goes on from a line that closes a group. */
+function advance(scan: Scan, { file, seq, mac, intact }: Advance): void {
+  scan.link = { seq, mac: Buffer.from(mac, 'hex') };
+  scan.file = file;
+  scan.firstSeq ??= seq;
+  scan.firstFile ??= file;
+  const [first] = intact;
+  const last = intact.at(-1);
+  if (first === undefined || last === undefined) return;
+  if (seq === scan.anchor?.seq) scan.anchorSeen = mac === scan.anchor.mac ? 'yes' : 'differs';
+  scan.firstTime ??= timeOf(first);
+  scan.lastTime = timeOf(last) ?? scan.lastTime;
+}
+
+const timeMember = /^\{"time":"([0-9T:.Z-]{28})"/;
+
+function timeOf(line: Buffer): string | undefined {
+  return timeMember.exec(line.toString('latin1', 0, 38))?.[1];
+}
+
+function scanHeader(scan: Scan, input: { file: string; line: ChainLine; mac: string }): boolean {
+  const { file, line, mac } = input;
+  const header = parseHeader(line.covered);
   const fault = (kind: FaultKind, message: string) => scan.report({ kind, file, line: 1, message });
   const previous = header?.previous;
   const base = previous === undefined ? genesis.mac : Buffer.from(previous.mac, 'hex');
-  if (header === undefined || hexOf(scan.mac(base, line.body)) !== line.mac) {
+  if (header === undefined || hexOf(scan.mac(base, line.covered)) !== mac) {
     fault('changed', 'the header of the file was changed');
     return false;
   }
@@ -184,7 +254,7 @@ function scanHeader(scan: Scan, { file, line }: { file: string; line: SealedLine
   return true;
 }
 
-/** What lies between the line read last and the one that `header` continues; undefined if nothing does. */
+/** What lies between the last closed group and the line that `header` continues; undefined if nothing does. */
 function missingBefore(scan: Scan, { previous }: FileHeader): string | undefined {
   if (scan.link === undefined) return undefined;
   if (previous === undefined) return 'the log begins anew in this file';
@@ -198,14 +268,6 @@ function missingBefore(scan: Scan, { previous }: FileHeader): string | undefined
 
 function fileLabel(name: string): string {
   return fileNumber(name) === undefined ? 'before' : name;
-}
-
-const timeMember = /^\{"time":"([0-9T:.Z-]{28})"/;
-
-function noteTime(scan: Scan, body: Buffer): void {
-  const time = timeMember.exec(body.toString('latin1', 0, 38))?.[1];
-  scan.firstTime ??= time;
-  scan.lastTime = time ?? scan.lastTime;
 }
 
 /** Compares the end of the log with the anchor, after the last file. */

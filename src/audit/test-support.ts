@@ -10,8 +10,8 @@ import type { ChainMac } from './chain.ts';
 import type { AnchorStore, AuditAnchor } from './log.ts';
 import type { AuditEntry } from './record.ts';
 
-export const testMac: ChainMac = (previous, line) =>
-  createHmac('sha256', 'audit key of the tests').update(previous).update(line).digest();
+export const testMac: ChainMac = (previous, group) =>
+  createHmac('sha256', 'audit key of the tests').update(previous).update(group).digest();
 
 export interface TestAnchors extends AnchorStore {
   stored: AuditAnchor | undefined;

@@ -68,7 +68,7 @@ test.each([
     /:3 the line, or the one before it, was changed/,
   ],
   ['removed', (l: string[]) => l.toSpliced(2, 1), /:3 numbers 3 to 3 are missing/],
-  ['repeated', (l: string[]) => l.toSpliced(2, 0, l[1] ?? ''), /:3 the line is inserted, repeated/],
+  ['repeated', (l: string[]) => l.toSpliced(2, 0, l[1] ?? ''), /:3 a line is inserted, repeated/],
   [
     'swapped',
     (l: string[]) => [l[0] ?? '', l[2] ?? '', l[1] ?? '', ...l.slice(3)],

@@ -5,7 +5,10 @@ import { fileNumber, isErrno, listLogFiles } from './files.ts';
 import type { AnchorStore } from './log.ts';
 import { beginScan, endScan, type Fault, readHeader, type Scan, scanFile } from './scan.ts';
 
-/** Something wrong with the log; `line` counts from 1, 0 means the file as a whole. Never holds what a record says. */
+/**
+ * Something wrong with the log. `line` counts from 1 and is the first of those that share a MAC; 0 means the file as a
+ * whole. Never holds what a record says.
+ */
 export interface AuditProblem {
   readonly file: string;
   readonly line: number;
@@ -62,10 +65,14 @@ export async function verifyAuditLog(
 }
 
 function* wholeLogProblems(scan: Scan, names: readonly string[]): Generator<AuditProblem> {
-  const [first] = names;
+  const first = scan.firstFile;
   const oldest = scan.header?.oldest;
   if (first !== undefined && oldest !== undefined && (fileNumber(first) ?? 0) > (fileNumber(oldest) ?? 0)) {
-    yield { file: oldest, line: 0, message: `the log begins at ${first}; files before it are missing` };
+    yield {
+      file: oldest,
+      line: 0,
+      message: `the log begins at ${first}; files before it are missing or empty`,
+    };
   }
   if (scan.anchor === undefined && scan.link !== undefined) {
     const message = 'no anchor is stored, so that a removed end of the log cannot be found';
