@@ -10,6 +10,19 @@ export interface AccessPolicy {
   readonly permissions: Readonly<Partial<Record<PolicyKind | 'storage', readonly string[]>>>;
 }
 
+/** What a policy may say of secrets (Azure's `SecretPermissions`). */
+export const secretPermissions = [
+  'all',
+  'get',
+  'list',
+  'set',
+  'delete',
+  'backup',
+  'restore',
+  'recover',
+  'purge',
+] as const;
+
 /** What the policies say: allowed, named but without the permission, or not named at all. */
 export type PolicyVerdict = 'allowed' | 'missing' | 'unknown';
 

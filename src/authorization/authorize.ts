@@ -32,6 +32,17 @@ export interface Target {
   readonly name: string | undefined;
 }
 
+/** A principal's role assignments, and what they were found to allow on whole vaults: vault and action to id, or ''. */
+export interface PrincipalRoles {
+  readonly assignments: readonly RoleAssignment[];
+  readonly vaultWide: Map<string, string>;
+}
+
+/** To be made anew whenever an assignment changes. */
+export function rolesFrom(assignments: readonly RoleAssignment[]): PrincipalRoles {
+  return { assignments, vaultWide: new Map() };
+}
+
 export interface Question {
   readonly vault: ProtectedVault;
   readonly principal: Principal;
@@ -58,19 +69,42 @@ export function assertNetworkAllows(vault: ProtectedVault, principal: Principal,
  * Allows or throws. Returns the id of the role assignment that allowed it, undefined under access policies.
  * With RBAC on, access policies count for nothing, and the other way round.
  */
-export function authorize(question: Question, assignments: readonly RoleAssignment[]): string | undefined {
+export function authorize(question: Question, roles: PrincipalRoles): string | undefined {
   const { vault, principal, action } = question;
   if (!vault.enableRbacAuthorization) {
     const verdict = evaluatePolicies(vault.accessPolicies, principal, action);
     if (verdict === 'allowed') return undefined;
     throw new Failure(verdict === 'missing' ? 'forbiddenByPolicy' : 'accessDenied', policyRefusal(question));
   }
+  const decided = vaultWide(question, roles);
+  if (decided !== undefined) return decided;
   const target = targetScope(question);
-  for (const assignment of assignments) {
-    if (assignment.tenantId !== vault.tenantId || !roleAllows(assignment.roleId, action.dataAction)) continue;
-    if (scopeCovers(assignment.scope, target)) return assignment.id;
-  }
+  const found = roles.assignments.find((assignment) => allows(assignment, { vault, action, scope: target }));
+  if (found !== undefined) return found.id;
   throw new Failure('forbiddenByRbac', rbacRefusal(question));
+}
+
+/** The assignment that allows the action on the whole vault, looked for once. */
+function vaultWide({ vault, action }: Question, roles: PrincipalRoles): string | undefined {
+  const key = `${vault.id} ${action.dataAction}`;
+  let id = roles.vaultWide.get(key);
+  if (id === undefined) {
+    const scope = vaultScope(vault);
+    id = roles.assignments.find((assignment) => allows(assignment, { vault, action, scope }))?.id ?? '';
+    roles.vaultWide.set(key, id);
+  }
+  return id === '' ? undefined : id;
+}
+
+function allows(
+  assignment: RoleAssignment,
+  at: { vault: ProtectedVault; action: Action; scope: string },
+): boolean {
+  return (
+    assignment.tenantId === at.vault.tenantId &&
+    roleAllows(assignment.roleId, at.action.dataAction) &&
+    scopeCovers(assignment.scope, at.scope)
+  );
 }
 
 function targetScope({ vault, target }: Question): string {

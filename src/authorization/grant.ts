@@ -3,8 +3,13 @@
  * operations take it and act on its target only, so that nobody can authorize A and read B.
  */
 import type { Action } from './actions.ts';
-import { authorize, type ProtectedVault, type Question, type Target } from './authorize.ts';
-import type { RoleAssignment } from './role-assignments.ts';
+import {
+  authorize,
+  type PrincipalRoles,
+  type ProtectedVault,
+  type Question,
+  type Target,
+} from './authorize.ts';
 
 declare const minted: unique symbol;
 
@@ -20,10 +25,10 @@ export interface Grant<V extends ProtectedVault = ProtectedVault> {
 /** Mints the grant for an authorized request, or throws the refusal. Called by the pipeline only. */
 export function grantRequest<V extends ProtectedVault>(
   question: Question & { vault: V },
-  assignments: readonly RoleAssignment[],
+  roles: PrincipalRoles,
 ): Grant<V> {
   const { vault, action, target } = question;
-  return { vault, action, target, assignmentId: authorize(question, assignments) } as Grant<V>;
+  return { vault, action, target, assignmentId: authorize(question, roles) } as Grant<V>;
 }
 
 /** A grant for the server's own jobs, which act for nobody: scheduled purge, rotation, renewal. */

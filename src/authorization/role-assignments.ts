@@ -25,6 +25,7 @@ export interface RoleAssignmentStore {
 /** Whether `scope` is `target` or above it, by whole segments: `vaults/kv1` does not cover `vaults/kv10`. */
 export function scopeCovers(scope: string, target: string): boolean {
   if (scope === '/') return true;
+  if (!scope.startsWith('/')) return false;
   const above = foldCase(scope.endsWith('/') ? scope.slice(0, -1) : scope);
   const below = foldCase(target);
   return below.startsWith(above) && (below.length === above.length || below[above.length] === '/');

@@ -38,6 +38,7 @@ export type FailureKind =
   | 'unsupportedGrantType'
   | 'invalidScope'
   | 'invalidResource'
+  | 'invalidInstance'
   | 'tenantNotFound';
 
 /** A refusal with a message that is safe to show. Anything else that is thrown becomes a 500 without text. */

@@ -7,8 +7,9 @@ import { Failure } from '../core/errors.ts';
 import { isGuid } from '../core/names.ts';
 import type { Page, PageRequest } from '../core/paging.ts';
 import type { Random } from '../core/random.ts';
+import { subjectObjectId } from './token-claims.ts';
 
-export type PrincipalKind = 'application' | 'managedIdentity' | 'user';
+export type PrincipalKind = 'application' | 'managedIdentity' | 'user' | 'external';
 
 /** An entry of the directory. Ids are lower-case GUIDs. */
 export interface PrincipalRecord {
@@ -79,6 +80,27 @@ export function createManagedIdentity(
   input: { tenantId: string; displayName: string; resourceId?: string },
 ): Promise<PrincipalRecord> {
   return register(deps, { ...input, kind: 'managedIdentity', resourceId: input.resourceId });
+}
+
+/**
+ * Registers a subject of an external issuer, so that roles can be given to it by name. Its object id is the one that
+ * the validator derives from its tokens.
+ */
+export async function createExternalPrincipal(
+  { store, clock }: DirectoryDeps,
+  input: { tenantId: string; displayName: string; issuer: string; subject: string },
+): Promise<PrincipalRecord> {
+  const principal: PrincipalRecord = {
+    objectId: subjectObjectId(input.issuer, input.subject),
+    tenantId: input.tenantId,
+    appId: undefined,
+    kind: 'external',
+    displayName: input.displayName,
+    resourceId: undefined,
+    created: clock.now(),
+  };
+  await store.add(principal);
+  return principal;
 }
 
 async function register(

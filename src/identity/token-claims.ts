@@ -68,7 +68,7 @@ export function externalPrincipal(claims: Members, row: ExternalIssuer): Princip
   const user = userName(claims);
   const type = textMember(claims, 'idtyp');
   return {
-    objectId: isGuid(subject) ? subject.toLowerCase() : subjectGuid(row.issuer, subject),
+    objectId: subjectObjectId(row.issuer, subject),
     tenantId: row.tenantId.toLowerCase(),
     appId: clientId(claims, row.claims?.appId),
     kind: type === 'user' || (type === undefined && user !== undefined) ? 'user' : 'application',
@@ -76,6 +76,11 @@ export function externalPrincipal(claims: Members, row: ExternalIssuer): Princip
     userName: user,
     groups: groups(claims),
   };
+}
+
+/** The object id of an external issuer's subject: a GUID as it is, anything else as a GUID derived from both. */
+export function subjectObjectId(issuer: string, subject: string): string {
+  return isGuid(subject) ? subject.toLowerCase() : subjectGuid(issuer, subject);
 }
 
 /** The object id that stands for an external issuer's subject: role assignments name it. */

@@ -126,49 +126,65 @@ export function createVaultKeyStore(db: Database): VaultKeyStore {
 
 export function createRootSealedStore(db: Database): RootSealedStore {
   return {
-    async notUnder(rootKeyId, limit) {
-      const items = await db.read
-        .selectFrom('sealed_items')
-        .selectAll()
-        .where('root_key_id', '!=', rootKeyId)
-        .limit(limit)
-        .execute();
-      const vaultKeys = await db.read
-        .selectFrom('vault_keys')
-        .selectAll()
-        .where('root_key_id', '!=', rootKeyId)
-        .limit(limit)
-        .execute();
-      return { items: items.map(toItem), vaultKeys: vaultKeys.map(toVaultKey) };
-    },
+    // A write job, though it only reads: it waits its turn behind the writes that were asked for before it.
+    notUnder: (rootKeyId, limit) =>
+      db.write(async (tx) => {
+        const items = await tx
+          .selectFrom('sealed_items')
+          .selectAll()
+          .where('root_key_id', '!=', rootKeyId)
+          .limit(limit)
+          .execute();
+        const vaultKeys = await tx
+          .selectFrom('vault_keys')
+          .selectAll()
+          .where('root_key_id', '!=', rootKeyId)
+          .limit(limit)
+          .execute();
+        return { items: items.map(toItem), vaultKeys: vaultKeys.map(toVaultKey) };
+      }),
     replace: ({ items, vaultKeys }) =>
       db.write(async (tx) => {
-        // A row already under the new key was written since it was read, and is newer than what we hold.
-        for (const { name, rootKeyId, sealed } of items) {
+        for (const { row, was } of items) {
           await tx
             .updateTable('sealed_items')
-            .set({ root_key_id: rootKeyId, sealed })
-            .where('name', '=', name)
-            .where('root_key_id', '!=', rootKeyId)
+            .set({ root_key_id: row.rootKeyId, sealed: row.sealed })
+            .where('name', '=', row.name)
+            .where('sealed', '=', was)
             .execute();
         }
-        for (const { vaultId, version, rootKeyId, sealed } of vaultKeys) {
+        for (const { row, was } of vaultKeys) {
           await tx
             .updateTable('vault_keys')
-            .set({ root_key_id: rootKeyId, sealed })
-            .where('vault_id', '=', vaultId)
-            .where('version', '=', version)
-            .where('root_key_id', '!=', rootKeyId)
+            .set({ root_key_id: row.rootKeyId, sealed: row.sealed })
+            .where('vault_id', '=', row.vaultId)
+            .where('version', '=', row.version)
+            .where('sealed', '=', was)
             .execute();
         }
       }),
   };
 }
 
+/** The ids of all root keys that something is sealed under, in a database that may have no schema yet. */
+export async function readRootKeyIds(db: Reader): Promise<readonly string[]> {
+  if (!(await hasSchema(db))) return [];
+  const rows = await db
+    .selectFrom('sealed_items')
+    .select('root_key_id')
+    .union((union) => union.selectFrom('vault_keys').select('root_key_id'))
+    .execute();
+  return rows.map((row) => row.root_key_id);
+}
+
+async function hasSchema(db: Reader): Promise<boolean> {
+  // All tables here come with the first migration, in one transaction.
+  return (await db.introspection.getTables()).some((table) => table.name === 'vault_keys');
+}
+
 /** One sealed item of a database that may have no schema yet; undefined if there is none. */
 export async function readSealedItem(db: Reader, name: string): Promise<SealedItemRow | undefined> {
-  const tables = await db.introspection.getTables();
-  if (!tables.some((table) => table.name === 'sealed_items')) return undefined;
+  if (!(await hasSchema(db))) return undefined;
   const row = await db.selectFrom('sealed_items').selectAll().where('name', '=', name).executeTakeFirst();
   return row === undefined ? undefined : toItem(row);
 }

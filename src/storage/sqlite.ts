@@ -2,7 +2,7 @@
  * SQLite through `node:sqlite`. Two connections: one reads committed snapshots (WAL), one writes. Writes that
  * arrive together share one transaction and one flush, each in a savepoint of its own.
  */
-import { chmodSync } from 'node:fs';
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type ControlledTransaction, Kysely, SqliteDialect } from 'kysely';
 import { type Database, type Reader, storageUnavailable, type WriteJob } from './database.ts';
@@ -18,9 +18,11 @@ const statementCacheSize = 200;
  * anything is changed, and stops the opening by throwing.
  */
 export async function openSqlite(path: string, inspect?: (read: Reader) => Promise<void>): Promise<Database> {
+  // Before SQLite makes it: its log and index files take the mode of the database.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
   const write = connect(path);
   try {
-    chmodSync(path, 0o600);
     await inspect?.(write);
     await migrate(write);
   } catch (error) {
@@ -119,26 +121,33 @@ function createWriteQueue(db: Kysely<Schema>): WriteQueue {
 }
 
 async function runBatch(db: Kysely<Schema>, batch: readonly QueuedJob[]): Promise<void> {
-  const done: { job: QueuedJob; value: unknown }[] = [];
+  const outcomes: { job: QueuedJob; outcome: Outcome }[] = [];
   let transaction: ControlledTransaction<Schema> | undefined;
   try {
     transaction = await db.startTransaction().execute();
-    for (const job of batch) {
-      const outcome = await runJob(transaction, job);
-      if (outcome.ok) done.push({ job, value: outcome.value });
-      else job.reject(outcome.error);
-    }
+    for (const job of batch) outcomes.push({ job, outcome: await runJob(transaction, job) });
     await transaction.commit().execute();
   } catch (error) {
     await transaction
       ?.rollback()
       .execute()
       .catch(() => undefined);
-    // Rejecting a job that was rejected above changes nothing.
     for (const job of batch) job.reject(storageUnavailable(error));
     return;
   }
-  for (const { job, value } of done) job.resolve(value);
+  // Refusals wait for the commit too: what they were decided on may be the work of another job in the batch.
+  for (const { job, outcome } of outcomes) {
+    if (outcome.ok) job.resolve(outcome.value);
+    else job.reject(isStorageFault(outcome.error) ? storageUnavailable(outcome.error) : outcome.error);
+  }
+}
+
+/** SQLite's primary result codes for a file that cannot be written or read now: busy, read-only, I/O, full, no file. */
+const storageFaults: readonly number[] = [5, 8, 10, 13, 14];
+
+function isStorageFault(error: unknown): boolean {
+  const errcode = (error as { errcode?: unknown } | null)?.errcode;
+  return typeof errcode === 'number' && storageFaults.includes(errcode & 0xff);
 }
 
 type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };

@@ -10,6 +10,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -34,6 +35,9 @@ interface Entry {
   readonly bytes: SecretBytes;
 }
 
+/** One that seals, and those of rotations that were cut short. */
+const mostKeys = 8;
+
 const entrySchema = v.object({
   id: v.pipe(v.string(), v.uuid()),
   created: v.pipe(v.number(), v.integer()),
@@ -49,11 +53,12 @@ const documentSchema = v.object({
       memory: v.pipe(v.number(), v.integer(), v.minValue(8), v.maxValue(4 * 1024 * 1024)),
       passes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)),
       parallelism: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64)),
-      salt: v.string(),
+      // RFC 9106 §3.1 asks for 16 bytes of salt.
+      salt: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{22,}$/)),
     }),
   ),
   current: v.pipe(v.string(), v.uuid()),
-  keys: v.pipe(v.array(entrySchema), v.minLength(1), v.maxLength(8)),
+  keys: v.pipe(v.array(entrySchema), v.minLength(1), v.maxLength(mostKeys)),
 });
 
 type Document = v.InferOutput<typeof documentSchema>;
@@ -80,11 +85,7 @@ export class RootKeyFile implements RootKeys {
   #handles: ReadonlyMap<string, SealingKey>;
   #current: SealingKey;
 
-  private constructor(
-    deps: Deps,
-    path: string,
-    state: { protector: Protector; entries: readonly Entry[]; current: string },
-  ) {
+  private constructor(deps: Deps, path: string, state: State) {
     this.#deps = deps;
     this.#path = path;
     this.#protector = state.protector;
@@ -105,9 +106,9 @@ export class RootKeyFile implements RootKeys {
     if (existsSync(path)) throw new RootKeyUnusable(`${path} is there already.`);
     const entry = newEntry(deps);
     const protector = await protection.create(deps.random);
-    const file = new RootKeyFile(deps, path, { protector, entries: [entry], current: entry.id });
-    file.#save();
-    return file;
+    const state = { protector, entries: [entry], current: entry.id };
+    save(deps, path, state);
+    return new RootKeyFile(deps, path, state);
   }
 
   /** Opens the file; throws `RootKeyUnusable` with a message for people when that cannot be done. */
@@ -125,7 +126,8 @@ export class RootKeyFile implements RootKeys {
     } catch (error) {
       if (error instanceof ProtectorFailure)
         throw new RootKeyUnusable(`${path}: ${error.message}`, { cause: error });
-      throw error;
+      if (error instanceof RootKeyUnusable) throw error;
+      throw new RootKeyUnusable(`${path} is damaged: it does not hold a usable key.`, { cause: error });
     }
   }
 
@@ -146,48 +148,60 @@ export class RootKeyFile implements RootKeys {
     return this.#handles.get(id);
   }
 
-  /** Adds a new key, saves both, and seals with the new one from here on. Returns its id. */
+  /**
+   * Adds a new key, saves both with the new one as the current, and seals with it from here on. Returns its id.
+   * Throws `RootKeyUnusable` when rotations that were cut short have left no room.
+   */
   add(): string {
+    if (this.#entries.length >= mostKeys)
+      throw new RootKeyUnusable(`${this.#path} is full of keys of unfinished rotations.`);
     const entry = newEntry(this.#deps);
-    this.#entries = [...this.#entries, entry];
-    const handle = sealingKey(entry.id, entry.bytes);
-    this.#handles = new Map([...this.#handles, [entry.id, handle]]);
-    this.#save();
-    this.#current = handle;
+    const entries = [...this.#entries, entry];
+    save(this.#deps, this.#path, { protector: this.#protector, entries, current: entry.id });
+    this.#entries = entries;
+    this.#current = sealingKey(entry.id, entry.bytes);
+    this.#handles = new Map([...this.#handles, [entry.id, this.#current]]);
     return entry.id;
   }
 
   /** Forgets every key but the current one. To be called only when nothing is sealed under the others. */
   dropOthers(): void {
-    const kept = this.#entries.filter((entry) => entry.id === this.#current.id);
+    const current = this.#current.id;
+    const kept = this.#entries.filter((entry) => entry.id === current);
+    save(this.#deps, this.#path, { protector: this.#protector, entries: kept, current });
     for (const entry of this.#entries) if (!kept.includes(entry)) entry.bytes.wipe();
     this.#entries = kept;
-    this.#handles = new Map([[this.#current.id, this.#current]]);
-    this.#save();
+    this.#handles = new Map([[current, this.#current]]);
   }
 
   /** Keeps the keys and puts them under another protector. */
   async protectWith(protection: RootKeyProtection): Promise<void> {
-    this.#protector = await protection.create(this.#deps.random);
-    this.#save();
+    const protector = await protection.create(this.#deps.random);
+    save(this.#deps, this.#path, { protector, entries: this.#entries, current: this.#current.id });
+    this.#protector = protector;
   }
+}
 
-  #save(): void {
-    const document: Document = {
-      format: 'strongroom-root-key/1',
-      protector: this.#protector.name,
-      ...(this.#protector.kdf === undefined ? {} : { kdf: this.#protector.kdf }),
-      current: this.#current.id,
-      keys: this.#entries.map((entry) => ({
-        id: entry.id,
-        created: entry.created,
-        key: Buffer.from(this.#protector.protect(entry.id, entry.bytes, this.#deps.random)).toString(
-          'base64url',
-        ),
-      })),
-    };
-    replaceFile(this.#path, `${JSON.stringify(document, null, 2)}\n`);
-  }
+interface State {
+  readonly protector: Protector;
+  readonly entries: readonly Entry[];
+  readonly current: string;
+}
+
+/** Writes the state. Nothing in memory may change before this has returned: a failed write must leave the old. */
+function save(deps: Deps, path: string, { protector, entries, current }: State): void {
+  const document: Document = {
+    format: 'strongroom-root-key/1',
+    protector: protector.name,
+    ...(protector.kdf === undefined ? {} : { kdf: protector.kdf }),
+    current,
+    keys: entries.map((entry) => ({
+      id: entry.id,
+      created: entry.created,
+      key: Buffer.from(protector.protect(entry.id, entry.bytes, deps.random)).toString('base64url'),
+    })),
+  };
+  replaceFile(path, `${JSON.stringify(document, null, 2)}\n`);
 }
 
 function newEntry(deps: Deps): Entry {
@@ -221,7 +235,9 @@ function assertPrivate(path: string): void {
 
 function replaceFile(path: string, text: string): void {
   const next = `${path}.new`;
-  const file = openSync(next, 'w', 0o600);
+  // What a crash (or somebody) left there would keep its own mode, or be a link to elsewhere.
+  rmSync(next, { force: true });
+  const file = openSync(next, 'wx', 0o600);
   try {
     writeSync(file, text);
     fsyncSync(file);

@@ -17,6 +17,8 @@ const batch = 200;
  * before any row moves, rows name the key they are under, and the old key goes only when no row needs it.
  */
 export async function rotateRootKey(deps: Deps): Promise<{ keyId: string; moved: number }> {
+  // A rotation that failed half-way is completed first: keys must not pile up in the file.
+  if (deps.rootKey.hasOthers) await finishRootRotation(deps);
   const keyId = deps.rootKey.add();
   return { keyId, moved: await finishRootRotation(deps) };
 }
@@ -27,11 +29,22 @@ export async function finishRootRotation(deps: Deps): Promise<number> {
   const sealing = { rootKeys: rootKey, random: deps.random };
   let moved = 0;
   for (;;) {
-    const rows = await store.notUnder(rootKey.current.id, batch);
-    if (rows.items.length === 0 && rows.vaultKeys.length === 0) break;
+    const { id } = rootKey.current;
+    const rows = await store.notUnder(id, batch);
+    if (rows.items.length === 0 && rows.vaultKeys.length === 0) {
+      // Another rotation may have begun during the wait; what is under this key then still needs it.
+      if (rootKey.current.id === id) break;
+      continue;
+    }
     await store.replace({
-      items: rows.items.map((row) => sealItem(sealing, row.name, openItem(rootKey, row))),
-      vaultKeys: rows.vaultKeys.map((row) => resealVaultKey(sealing, row, openVaultKey(rootKey, row))),
+      items: rows.items.map((row) => ({
+        row: sealItem(sealing, row.name, openItem(rootKey, row)),
+        was: row.sealed,
+      })),
+      vaultKeys: rows.vaultKeys.map((row) => ({
+        row: resealVaultKey(sealing, row, openVaultKey(rootKey, row)),
+        was: row.sealed,
+      })),
     });
     moved += rows.items.length + rows.vaultKeys.length;
   }

@@ -47,13 +47,25 @@ export interface VaultKeyStore {
   ): Promise<void>;
 }
 
+/** A row sealed anew, and the sealed bytes that it replaces. */
+export interface Resealed<R> {
+  readonly row: R;
+  readonly was: Uint8Array;
+}
+
 /** Everything under the root key, for its rotation and for the check at the start. */
 export interface RootSealedStore {
-  /** At most `limit` rows of either kind that are sealed under another root key than `rootKeyId`. */
+  /**
+   * At most `limit` rows of either kind that are sealed under another root key than `rootKeyId`. Sees every write
+   * that was asked for before it, so that "none" stays true once nothing seals under another key any more.
+   */
   notUnder(
     rootKeyId: string,
     limit: number,
   ): Promise<{ items: readonly SealedItemRow[]; vaultKeys: readonly VaultKeyRow[] }>;
-  /** Replaces the rows by name and by vault and version, all or none. */
-  replace(rows: { items: readonly SealedItemRow[]; vaultKeys: readonly VaultKeyRow[] }): Promise<void>;
+  /** Replaces each row whose sealed bytes are still those it was read with; leaves rows written since then. */
+  replace(rows: {
+    items: readonly Resealed<SealedItemRow>[];
+    vaultKeys: readonly Resealed<VaultKeyRow>[];
+  }): Promise<void>;
 }

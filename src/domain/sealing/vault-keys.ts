@@ -31,12 +31,22 @@ export interface VaultKeys {
   /** Makes the first key of a new vault. */
   create(vaultId: string): VaultKeyRow;
   seal(place: ObjectPlace, value: SecretBytes): Promise<Envelope>;
-  /** Throws `SealBroken` for data that was altered or moved. */
+  /** Throws `SealBroken` for data that was altered or moved, `VaultKeyMissing` when the row may have been moved on. */
   open(place: ObjectPlace, envelope: Envelope): Promise<SecretBytes>;
   /** Gives the vault a new key and moves every data key to it, in batches, while the vault is in use. */
   rotate(vaultId: string): Promise<{ version: number; moved: number }>;
+  /** Completes a rotation that was cut short; answers how many data keys were moved. */
+  finishRotation(vaultId: string): Promise<number>;
   /** Forgets a vault's opened keys (the vault is gone, or its rows changed underneath). */
   forget(vaultId: string): void;
+}
+
+/** The vault has no key of the envelope's version: rotated away since the row was read, or the row was altered. */
+export class VaultKeyMissing extends SealBroken {
+  constructor(keyVersion: number) {
+    super(`vault key ${keyVersion} is missing`);
+    this.name = 'VaultKeyMissing';
+  }
 }
 
 interface Deps {
@@ -63,6 +73,32 @@ export function createVaultKeys(deps: Deps): VaultKeys {
     }
     return keys;
   };
+  const rotations = new Map<string, Promise<void>>();
+  const rotate = async (vaultId: string): Promise<{ version: number; moved: number }> => {
+    const version = (await keysOf(vaultId)).current.version + 1;
+    await deps.store.addVaultKey(newRow(deps, vaultId, version));
+    opened.delete(vaultId);
+    const moved = await moveDataKeys(deps, vaultId, await keysOf(vaultId));
+    // The old keys leave the memory too.
+    opened.delete(vaultId);
+    return { version, moved };
+  };
+  const finish = async (vaultId: string): Promise<number> => {
+    const keys = await keysOf(vaultId);
+    if (keys.byVersion.size === 1) return 0;
+    const moved = await moveDataKeys(deps, vaultId, keys);
+    opened.delete(vaultId);
+    return moved;
+  };
+  /** One after the other: two at once would both make the same version. */
+  const inTurn = <T>(vaultId: string, run: () => Promise<T>): Promise<T> => {
+    const turn = (rotations.get(vaultId) ?? Promise.resolve()).then(run);
+    const ended = turn.then(noop, noop).then(() => {
+      if (rotations.get(vaultId) === ended) rotations.delete(vaultId);
+    });
+    rotations.set(vaultId, ended);
+    return turn;
+  };
   return {
     create: (vaultId) => newRow(deps, vaultId, 1),
     async seal(place, value) {
@@ -75,18 +111,16 @@ export function createVaultKeys(deps: Deps): VaultKeys {
         opened.delete(place.vaultId);
         key = (await keysOf(place.vaultId)).byVersion.get(envelope.keyVersion);
       }
-      if (key === undefined) throw new SealBroken(`vault key ${envelope.keyVersion} is missing`);
+      if (key === undefined) throw new VaultKeyMissing(envelope.keyVersion);
       return openEnvelope(key, envelope, identityOf(place));
     },
-    async rotate(vaultId) {
-      const version = (await keysOf(vaultId)).current.version + 1;
-      await deps.store.addVaultKey(newRow(deps, vaultId, version));
-      opened.delete(vaultId);
-      return { version, moved: await moveDataKeys(deps, vaultId, await keysOf(vaultId)) };
-    },
+    rotate: (vaultId) => inTurn(vaultId, () => rotate(vaultId)),
+    finishRotation: (vaultId) => inTurn(vaultId, () => finish(vaultId)),
     forget: (vaultId) => void opened.delete(vaultId),
   };
 }
+
+function noop(): void {}
 
 function identityOf(place: ObjectPlace): string {
   return `${place.vaultId}|${place.kind}|${place.nameKey}|${place.version}`;
@@ -139,27 +173,39 @@ async function openKeys(deps: Deps, vaultId: string): Promise<OpenedKeys> {
 
 async function moveDataKeys(deps: Deps, vaultId: string, keys: OpenedKeys): Promise<number> {
   let moved = 0;
+  const to = keys.current;
   for (const [version, from] of keys.byVersion) {
-    if (version === keys.current.version) continue;
-    for (;;) {
-      const rows = await deps.store.dataKeys(vaultId, version, rotationBatch);
-      if (rows.length === 0) break;
-      const to = keys.current;
-      const rewrapped = rows.map((row) => {
-        const identity = identityOf({ vaultId, ...row });
-        return {
-          ...row,
-          dataKey: rewrapEnvelope({ from, to }, row, { identity, random: deps.random }).dataKey,
-        };
-      });
-      await deps.store.replaceDataKeys(vaultId, {
-        fromVersion: version,
-        toVersion: to.version,
-        rows: rewrapped,
-      });
-      moved += rows.length;
-    }
-    await deps.store.removeVaultKey(vaultId, version);
+    if (version === to.version) continue;
+    // A write that was sealed before the new key was there may land after the last batch was read.
+    do moved += await moveFrom(deps, vaultId, { from: { version, key: from }, to });
+    while (!(await deps.store.removeVaultKey(vaultId, version)));
   }
   return moved;
+}
+
+interface KeyVersion {
+  readonly version: number;
+  readonly key: SealingKey;
+}
+
+async function moveFrom(
+  deps: Deps,
+  vaultId: string,
+  { from, to }: { from: KeyVersion; to: KeyVersion },
+): Promise<number> {
+  let moved = 0;
+  for (;;) {
+    const rows = await deps.store.dataKeys(vaultId, from.version, rotationBatch);
+    if (rows.length === 0) return moved;
+    const rewrapped = rows.map((row) => {
+      const place = { identity: identityOf({ vaultId, ...row }), random: deps.random };
+      return { ...row, dataKey: rewrapEnvelope({ from: from.key, to }, row, place).dataKey };
+    });
+    await deps.store.replaceDataKeys(vaultId, {
+      fromVersion: from.version,
+      toVersion: to.version,
+      rows: rewrapped,
+    });
+    moved += rows.length;
+  }
 }

@@ -29,7 +29,8 @@ const versionSchema = v.object({
   created: v.number(),
   updated: v.number(),
   managed: v.boolean(),
-  tags: v.optional(v.record(v.string(), v.string())),
+  // Not a record, which leaves out names such as `constructor`; the seal vouches for what is inside.
+  tags: v.optional(v.custom<Record<string, string>>((tags) => typeof tags === 'object' && tags !== null)),
   detail: v.optional(v.string()),
   value: v.string(),
 });
@@ -41,6 +42,9 @@ const backupSchema = v.object({
   currentVersion: v.string(),
   versions: v.array(versionSchema),
 });
+
+/** The longest blob, in characters: a restore takes no more, so that a backup must not give more. */
+export const longestBackup = 31 * 1024 * 1024;
 
 export function sealBackup(key: SealingKey, backup: SecretBackup, random: Random): string {
   const versions = backup.versions.map(({ version, value }) => ({ ...version, value: value.exposeText() }));

@@ -18,7 +18,7 @@ import {
   mostVersionsInBackup,
   type VersionedDeps,
 } from '../versioned/versioned-objects.ts';
-import { openBackup, sealBackup } from './secret-backup.ts';
+import { longestBackup, openBackup, sealBackup } from './secret-backup.ts';
 
 /** A secret's version as it is shown; `value` only where the operation gives it. Times are Unix seconds. */
 export interface Secret {
@@ -58,7 +58,11 @@ export interface Secrets {
   purge(grant: VaultGrant): Promise<void>;
   /** A sealed blob of every version; refused above 500 versions. */
   backup(grant: VaultGrant): Promise<string>;
-  restore(grant: VaultGrant, blob: string): Promise<Secret>;
+  /** `identify` gives the identifier that a refusal quotes. */
+  restore(
+    grant: VaultGrant,
+    input: { blob: string; identify: (name: string, version: string) => string },
+  ): Promise<Secret>;
 }
 
 interface Deps extends VersionedDeps {
@@ -134,9 +138,12 @@ export function createSecrets(deps: Deps): Secrets {
         );
       }
       const { tenantId, subscriptionId } = grant.vault;
-      return sealBackup(await backupKey(deps), { tenantId, subscriptionId, ...object }, deps.random);
+      const blob = sealBackup(await backupKey(deps), { tenantId, subscriptionId, ...object }, deps.random);
+      if (blob.length > longestBackup)
+        throw new Failure('badParameter', 'The secret is too large to be backed up.');
+      return blob;
     },
-    async restore(grant, blob) {
+    async restore(grant, { blob, identify }) {
       assertGranted(grant, actions.restore);
       const backup = openBackup(await backupKey(deps), blob);
       if (backup.subscriptionId !== grant.vault.subscriptionId || backup.tenantId !== grant.vault.tenantId) {
@@ -145,7 +152,7 @@ export function createSecrets(deps: Deps): Secrets {
           'A backup can be restored only within the subscription that it was made in.',
         );
       }
-      return toSecret(await objects.import(grant, backup));
+      return toSecret(await objects.import(grant, { ...backup, identify }));
     },
   };
 }

@@ -27,6 +27,7 @@ export interface NewVault {
   readonly accessPolicies?: readonly AccessPolicy[] | undefined;
   readonly softDeleteRetentionInDays?: number | undefined;
   readonly enablePurgeProtection?: boolean | undefined;
+  readonly publicNetworkAccess?: VaultRecord['publicNetworkAccess'] | undefined;
   readonly networkRules?: NetworkRules | undefined;
 }
 
@@ -34,7 +35,11 @@ export interface Vaults {
   create(input: NewVault): Promise<Vault>;
   /** The vault of this name, without regard to case; undefined if there is none. */
   find(name: string): Promise<Vault | undefined>;
+  /** As `find`, for a vault that is in memory, without waiting; undefined says nothing about others. */
+  known(nameKey: string): Vault | undefined;
   list(): Promise<readonly Vault[]>;
+  /** Puts the policy in the place of those of the same principal; one without permissions takes them away. */
+  setAccessPolicy(name: string, policy: AccessPolicy): Promise<Vault>;
 }
 
 interface Deps {
@@ -52,6 +57,19 @@ export function createVaults(deps: Deps): Vaults {
     ready.set(foldCase(record.name), vault);
     return vault;
   };
+  let lastChange: Promise<unknown> = Promise.resolve();
+  const change = (name: string, edit: (record: VaultRecord) => VaultRecord): Promise<Vault> => {
+    const changed = lastChange.then(async () => {
+      const record = await deps.store.byName(foldCase(name));
+      if (record === undefined) throw new Failure('vaultNotFound', `The vault '${name}' does not exist.`);
+      const next = edit(record);
+      await deps.store.replace(next);
+      return keep(next);
+    });
+    // One after another, so that no change is lost; a failed one does not hold up the next.
+    lastChange = changed.catch(() => undefined);
+    return changed;
+  };
   return {
     async create(input) {
       const record = newRecord(deps, input);
@@ -61,6 +79,7 @@ export function createVaults(deps: Deps): Vaults {
       }
       return keep(record);
     },
+    known: (nameKey) => ready.get(nameKey),
     async find(name) {
       const nameKey = foldCase(name);
       const kept = ready.get(nameKey);
@@ -71,7 +90,27 @@ export function createVaults(deps: Deps): Vaults {
     async list() {
       return (await deps.store.list()).map(keep);
     },
+    setAccessPolicy: (name, policy) =>
+      change(name, (record) => ({
+        ...record,
+        accessPolicies: replacePolicy(record, policy),
+        updated: deps.clock.now(),
+      })),
   };
+}
+
+function replacePolicy(record: VaultRecord, policy: AccessPolicy): readonly AccessPolicy[] {
+  if (record.enableRbacAuthorization) {
+    throw new Failure(
+      'badParameter',
+      `The vault '${record.name}' uses role assignments; access policies would count for nothing.`,
+    );
+  }
+  const others = record.accessPolicies.filter(
+    (entry) => entry.objectId !== policy.objectId || entry.applicationId !== policy.applicationId,
+  );
+  const grantsSomething = Object.values(policy.permissions).some((verbs) => verbs.length > 0);
+  return grantsSomething ? [...others, policy] : others;
 }
 
 function newRecord(deps: Deps, input: NewVault): VaultRecord {
@@ -88,7 +127,7 @@ function newRecord(deps: Deps, input: NewVault): VaultRecord {
     accessPolicies: input.accessPolicies ?? [],
     softDeleteRetentionInDays: input.softDeleteRetentionInDays ?? 90,
     enablePurgeProtection: input.enablePurgeProtection ?? false,
-    publicNetworkAccess: 'Enabled',
+    publicNetworkAccess: input.publicNetworkAccess ?? 'Enabled',
     networkRules: input.networkRules ?? openNetwork,
     tags: {},
     created: now,

@@ -9,7 +9,7 @@ import { objectKey } from '../../core/names.ts';
 import type { Page, PageRequest } from '../../core/paging.ts';
 import { pageOf } from '../../core/paging.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
-import type { VaultKeys } from '../sealing/vault-keys.ts';
+import { VaultKeyMissing, type VaultKeys } from '../sealing/vault-keys.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
 import {
   deletedButRecoverable,
@@ -31,10 +31,13 @@ import {
   type SealedVersion,
   StaleVaultKey,
 } from './object-store.ts';
+import type { ValueCache } from './value-cache.ts';
 
 export interface VersionedDeps {
   readonly reader: ObjectReader;
+  /** Must make `values` forget what it changes (`forgettingWriter`). */
   readonly writer: ObjectWriter;
+  readonly values: ValueCache;
   readonly vaultKeys: VaultKeys;
   readonly clock: Clock;
 }
@@ -69,6 +72,14 @@ export function nameOf(grant: VaultGrant): string {
   return grant.target.name;
 }
 
+/** An object that was exported, and how a refusal names its identifier. */
+export interface ImportedObject {
+  readonly name: string;
+  readonly currentVersion: string;
+  readonly versions: readonly OpenVersion[];
+  readonly identify: (name: string, version: string) => string;
+}
+
 export interface VersionedObjects {
   /** Adds a version and makes it the current one; 409 while the name is deleted. */
   add(grant: VaultGrant, next: OpenVersion): Promise<HeadAndVersion>;
@@ -88,16 +99,13 @@ export interface VersionedObjects {
     grant: VaultGrant,
   ): Promise<{ name: string; currentVersion: string; versions: readonly OpenVersion[] }>;
   /** Puts an exported object back under its name and version ids; 409 if the name is taken in any state. */
-  import(
-    grant: VaultGrant,
-    object: { name: string; currentVersion: string; versions: readonly OpenVersion[] },
-  ): Promise<HeadAndVersion>;
+  import(grant: VaultGrant, object: ImportedObject): Promise<HeadAndVersion>;
 }
 
 export function createVersionedObjects(deps: VersionedDeps, noun: Noun): VersionedObjects {
   return {
     add: (grant, next) => add(deps, noun, { grant, next }),
-    readValue: (grant, version) => readValue(deps, noun, { grant, version }),
+    readValue: (grant, version) => withPresentKey(() => readValue(deps, noun, { grant, version })),
     update: (grant, version, patch) => update(deps, noun, { grant, version, patch }),
     list: (grant, page) => list(deps, noun, { grant, page, deleted: false }),
     listVersions: (grant, page) => listVersions(deps, noun, { grant, page }),
@@ -106,7 +114,7 @@ export function createVersionedObjects(deps: VersionedDeps, noun: Noun): Version
     listDeleted: (grant, page) => list(deps, noun, { grant, page, deleted: true }),
     recover: (grant) => recover(deps, noun, grant),
     purge: (grant) => purge(deps, noun, grant),
-    export: (grant) => exportAll(deps, noun, grant),
+    export: (grant) => withPresentKey(() => exportAll(deps, noun, grant)),
     import: (grant, object) => importAll(deps, noun, { grant, object }),
   };
 }
@@ -139,11 +147,18 @@ async function readValue(
   { grant, version }: { grant: VaultGrant; version: string | undefined },
 ): Promise<HeadAndVersion & { value: SecretBytes }> {
   const key = keyOf(noun, grant);
+  const asked = version?.toLowerCase();
+  const kept = deps.values.get(key, asked);
+  if (kept !== undefined) return kept;
+  const mark = deps.values.mark(key);
   const found = await deps.reader.sealedVersion(key, version);
   if (found === undefined || found.head.deletedAt !== undefined) throw notFound(noun, nameOf(grant), version);
   if (!found.version.enabled) throw disabled(noun);
-  const value = await deps.vaultKeys.open({ ...key, version: found.version.version }, found.version.envelope);
-  return { head: found.head, version: found.version, value };
+  const { envelope, ...metadata } = found.version;
+  const value = await deps.vaultKeys.open({ ...key, version: metadata.version }, envelope);
+  const opened = { head: found.head, version: metadata, value };
+  deps.values.put(key, asked, { opened, mark });
+  return opened;
 }
 
 async function update(
@@ -154,9 +169,9 @@ async function update(
   const now = unixSeconds(deps.clock.now());
   return deps.writer.change(keyOf(noun, grant), { version }, (state) => {
     const { head, version: current } = state;
-    if (head === undefined || head.deletedAt !== undefined || current === undefined) {
-      throw notFound(noun, nameOf(grant), version);
-    }
+    // A missing name is named without the version that was asked for, as Azure does.
+    if (head === undefined || head.deletedAt !== undefined) throw notFound(noun, nameOf(grant));
+    if (current === undefined) throw notFound(noun, nameOf(grant), version);
     const next: ObjectVersion = {
       ...current,
       enabled: patch.enabled ?? current.enabled,
@@ -257,7 +272,7 @@ async function importAll(
     object,
   }: {
     grant: VaultGrant;
-    object: { name: string; currentVersion: string; versions: readonly OpenVersion[] };
+    object: ImportedObject;
   },
 ): Promise<HeadAndVersion> {
   const key = { vaultId: grant.vault.id, kind: noun.kind, nameKey: objectKey(object.name) };
@@ -266,7 +281,7 @@ async function importAll(
     const current = sealed.find((version) => version.version === object.currentVersion);
     if (current === undefined) throw new TypeError('the current version is not among the versions');
     return deps.writer.change(key, { version: undefined }, ({ head }) => {
-      if (head !== undefined) throw restoreConflict(noun, `${head.name}/${current.version}`);
+      if (head !== undefined) throw restoreConflict(noun, object.identify(head.name, current.version));
       const { name, currentVersion } = object;
       const newHead = { name, currentVersion, deletedAt: undefined, purgeAt: undefined };
       return { head: newHead, add: sealed, result: { head: newHead, version: current } };
@@ -287,6 +302,16 @@ async function withFreshKey<T>(deps: VersionedDeps, vaultId: string, write: () =
     if (!(error instanceof StaleVaultKey)) throw error;
     deps.vaultKeys.forget(vaultId);
     return write();
+  }
+}
+
+/** Reads once more when the vault's key was rotated away between reading a row and opening it. */
+async function withPresentKey<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof VaultKeyMissing)) throw error;
+    return read();
   }
 }
 

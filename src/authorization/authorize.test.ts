@@ -1,0 +1,273 @@
+/** Proves who is let in by roles and by access policies, and that each refusal says what Azure's says. */
+import { describe, expect, it } from 'vitest';
+import { Failure } from '../core/errors.ts';
+import type { Principal } from '../core/principal.ts';
+import type { AccessPolicy } from './access-policies.ts';
+import { type Action, secretActions } from './actions.ts';
+import {
+  assertNetworkAllows,
+  authorize,
+  type ProtectedVault,
+  rolesFrom,
+  type Target,
+  vaultScope,
+} from './authorize.ts';
+import { assertGranted, grantRequest, systemGrant } from './grant.ts';
+import { compileNetworkRules, openNetwork } from './network-rules.ts';
+import type { RoleAssignment } from './role-assignments.ts';
+import { builtInRoles, findRole, roleAllows } from './roles.ts';
+
+const tenantId = '10000000-0000-4000-8000-000000000000';
+const otherTenant = '20000000-0000-4000-8000-000000000000';
+const principal: Principal = {
+  objectId: '30000000-0000-4000-8000-000000000000',
+  tenantId,
+  appId: '40000000-0000-4000-8000-000000000000',
+  kind: 'application',
+  issuer: `https://sts.windows.net/${tenantId}/`,
+  userName: undefined,
+  groups: [],
+};
+const rbacVault: ProtectedVault = {
+  id: 'v',
+  name: 'MyVault',
+  tenantId,
+  subscriptionId: '50000000-0000-4000-8000-000000000000',
+  resourceGroup: 'MyGroup',
+  location: 'local',
+  enableRbacAuthorization: true,
+  accessPolicies: [],
+  publicNetworkAccess: 'Enabled',
+  networkCheck: compileNetworkRules(openNetwork),
+};
+const secret: Target = { kind: 'secrets', name: 'MySecret' };
+
+function assignment(
+  role: string,
+  scope = vaultScope(rbacVault),
+  more: Partial<RoleAssignment> = {},
+): RoleAssignment {
+  const roleId = findRole(role)?.id ?? 'unknown';
+  return {
+    id: `${role} at ${scope}`,
+    tenantId,
+    principalId: principal.objectId,
+    roleId,
+    scope,
+    created: 0,
+    ...more,
+  };
+}
+
+function refusalOf(work: () => unknown): Failure {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof Failure) return error;
+  }
+  throw new Error('it was not refused');
+}
+
+describe('with roles', () => {
+  const ask = (assignments: readonly RoleAssignment[], action: Action = secretActions.get, target = secret) =>
+    authorize({ vault: rbacVault, principal, action, target }, rolesFrom(assignments));
+  const group = `/subscriptions/${rbacVault.subscriptionId}/resourceGroups/mygroup`;
+
+  it.each([
+    ['Key Vault Secrets User', '/'],
+    ['Key Vault Secrets Officer', `/subscriptions/${rbacVault.subscriptionId}`],
+    ['Key Vault Administrator', group],
+    ['Key Vault Secrets User', vaultScope(rbacVault)],
+    ['Key Vault Secrets User', `${vaultScope(rbacVault)}/secrets/mysecret`],
+  ])('%s at %s may read a secret', (role, scope) => {
+    expect(ask([assignment('Key Vault Reader'), assignment(role, scope)])).toBe(`${role} at ${scope}`);
+  });
+
+  it.each([
+    ['a role that cannot', assignment('Key Vault Reader')],
+    ['a role that only manages', assignment('Key Vault Contributor')],
+    ['a role nobody knows', assignment('Owner of Everything')],
+    [
+      'a role at another secret',
+      assignment('Key Vault Secrets User', `${vaultScope(rbacVault)}/secrets/other`),
+    ],
+    ['a role at another vault', assignment('Key Vault Secrets User', `${vaultScope(rbacVault)}2`)],
+    ['a role of another tenant', assignment('Key Vault Administrator', '/', { tenantId: otherTenant })],
+  ])('%s does not', (_what, given) => {
+    expect(refusalOf(() => ask([given])).kind).toBe('forbiddenByRbac');
+  });
+
+  it('a role at one secret allows nothing on the vault as a whole', () => {
+    const given = [assignment('Key Vault Secrets Officer', `${vaultScope(rbacVault)}/secrets/mysecret`)];
+    const whole = { kind: 'secrets', name: undefined };
+    expect(refusalOf(() => ask(given, secretActions.list, whole)).kind).toBe('forbiddenByRbac');
+    expect(ask(given, secretActions.set)).toBeDefined();
+    expect(refusalOf(() => ask(given, secretActions.list, whole)).kind).toBe('forbiddenByRbac');
+  });
+
+  it('the answer for one vault, action or name is not that for another', () => {
+    const given = [assignment('Key Vault Secrets User', `${vaultScope(rbacVault)}/secrets/mysecret`)];
+    expect(ask(given)).toBeDefined();
+    expect(refusalOf(() => ask(given, secretActions.get, { kind: 'secrets', name: 'other' })).kind).toBe(
+      'forbiddenByRbac',
+    );
+    const wide = [assignment('Key Vault Secrets User')];
+    expect(ask(wide)).toBeDefined();
+    expect(refusalOf(() => ask(wide, secretActions.set)).kind).toBe('forbiddenByRbac');
+    const vault = { ...rbacVault, id: 'w', name: 'OtherVault' };
+    const elsewhere = { vault, principal, action: secretActions.get, target: secret };
+    expect(refusalOf(() => authorize(elsewhere, rolesFrom(wide))).kind).toBe('forbiddenByRbac');
+  });
+
+  it('access policies count for nothing', () => {
+    const policy = { tenantId, objectId: principal.objectId, permissions: { secrets: ['all'] } };
+    const vault = { ...rbacVault, accessPolicies: [policy] };
+    const question = { vault, principal, action: secretActions.get, target: secret };
+    expect(refusalOf(() => authorize(question, rolesFrom([]))).kind).toBe('forbiddenByRbac');
+  });
+
+  it('the refusal names caller, action and resource, in the folding that Azure gives them', () => {
+    expect(refusalOf(() => ask([])).message).toBe(
+      [
+        'Caller is not authorized to perform action on resource.',
+        'If role assignments, deny assignments or role definitions were changed recently, please observe propagation time.',
+        `Caller: appid=${principal.appId};oid=${principal.objectId};iss=${principal.issuer}`,
+        "Action: 'Microsoft.KeyVault/vaults/secrets/getSecret/action'",
+        `Resource: '/subscriptions/${rbacVault.subscriptionId}/resourcegroups/mygroup/providers/microsoft.keyvault/vaults/myvault/secrets/MySecret'`,
+        'Assignment: (not found)',
+        'DenyAssignmentId: null',
+        'DecisionReason: null ',
+        'Vault: MyVault;location=local',
+        '',
+      ].join('\r\n'),
+    );
+  });
+});
+
+describe('with access policies', () => {
+  const ask = (policies: readonly AccessPolicy[], action: Action = secretActions.get, caller = principal) => {
+    const vault = { ...rbacVault, enableRbacAuthorization: false, accessPolicies: policies };
+    return authorize(
+      { vault, principal: caller, action, target: secret },
+      rolesFrom([assignment('Key Vault Administrator', '/')]),
+    );
+  };
+  const policy = (secrets: readonly string[], more: Partial<AccessPolicy> = {}): AccessPolicy => ({
+    tenantId,
+    objectId: principal.objectId,
+    permissions: { secrets },
+    ...more,
+  });
+
+  it('the permission of the kind is what counts', () => {
+    expect(ask([policy(['list', 'get'])])).toBeUndefined();
+    expect(refusalOf(() => ask([policy(['list'])])).kind).toBe('forbiddenByPolicy');
+    expect(refusalOf(() => ask([policy([], { permissions: { keys: ['get', 'all'] } })])).kind).toBe(
+      'forbiddenByPolicy',
+    );
+  });
+
+  it('`all` is all but purge', () => {
+    for (const action of Object.values(secretActions)) {
+      if (action.permission === 'purge')
+        expect(refusalOf(() => ask([policy(['all'])], action)).kind).toBe('forbiddenByPolicy');
+      else expect(ask([policy(['all'])], action)).toBeUndefined();
+    }
+    expect(ask([policy(['purge'])], secretActions.purge)).toBeUndefined();
+  });
+
+  it('a policy of nobody, of another tenant or for another application is not ours', () => {
+    for (const other of [
+      [],
+      [policy(['all'], { objectId: otherTenant })],
+      [policy(['all'], { tenantId: otherTenant })],
+      [policy(['all'], { applicationId: otherTenant })],
+    ]) {
+      expect(refusalOf(() => ask(other)).kind).toBe('accessDenied');
+    }
+    expect(ask([policy(['get'], { applicationId: principal.appId })])).toBeUndefined();
+  });
+
+  it('groups and several policies of one caller add up', () => {
+    const member = { ...principal, groups: ['g1', 'g2'] };
+    expect(ask([policy(['get'], { objectId: 'g2' })], secretActions.get, member)).toBeUndefined();
+    expect(
+      ask([policy(['list']), policy(['get'], { objectId: 'g1' })], secretActions.get, member),
+    ).toBeUndefined();
+    expect(refusalOf(() => ask([policy(['get'], { objectId: 'g3' })], secretActions.get, member)).kind).toBe(
+      'accessDenied',
+    );
+  });
+
+  it('the refusal names the permission; that of a user counts the groups', () => {
+    const text = (groups: string) =>
+      `The user, group or application 'appid=${principal.appId};oid=${principal.objectId};${groups}iss=${principal.issuer}' does not have secrets get permission on key vault 'MyVault;location=local'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`;
+    expect(refusalOf(() => ask([policy(['list'])])).message).toBe(text(''));
+    const user: Principal = { ...principal, kind: 'user', groups: ['g1', 'g2'] };
+    expect(refusalOf(() => ask([], secretActions.get, user)).message).toBe(text('numgroups=2;'));
+  });
+});
+
+describe('the network', () => {
+  it('refuses every address when public access is disabled, with the caller named', () => {
+    const vault = { ...rbacVault, publicNetworkAccess: 'Disabled' as const };
+    const failure = refusalOf(() => assertNetworkAllows(vault, principal, '192.0.2.1'));
+    expect(failure.kind).toBe('forbiddenByConnection');
+    expect(failure.message).toBe(
+      `Public network access is disabled and request is not from a trusted service nor via an approved private link.\r\nCaller: appid=${principal.appId};oid=${principal.objectId};iss=${principal.issuer}\r\nVault: MyVault;location=local`,
+    );
+  });
+
+  it('refuses an address outside the rules, and says which', () => {
+    const rules = { defaultAction: 'Deny', bypass: 'AzureServices', ipRules: ['192.0.2.0/24'] } as const;
+    const vault = { ...rbacVault, networkCheck: compileNetworkRules(rules) };
+    expect(() => assertNetworkAllows(vault, principal, '192.0.2.1')).not.toThrow();
+    const failure = refusalOf(() => assertNetworkAllows(vault, principal, '198.51.100.7'));
+    expect(failure.kind).toBe('forbiddenByFirewall');
+    expect(failure.message).toContain('Client address: 198.51.100.7\r\nCaller: appid=');
+  });
+});
+
+describe('roles', () => {
+  it('are found by id and by name in any case, and nothing else is', () => {
+    for (const role of builtInRoles) {
+      expect(findRole(role.id.toUpperCase())).toBe(role);
+      expect(findRole(role.name.toLowerCase())).toBe(role);
+    }
+    for (const name of ['', 'Owner', '__proto__', 'constructor']) expect(findRole(name)).toBeUndefined();
+  });
+
+  it('reach as far as their wildcards and no further', () => {
+    const officer = findRole('Key Vault Secrets Officer')?.id ?? '';
+    expect(roleAllows(officer, 'Microsoft.KeyVault/vaults/secrets/backup/action')).toBe(true);
+    expect(roleAllows(officer, 'microsoft.keyvault/VAULTS/Secrets/delete')).toBe(true);
+    for (const action of [
+      'Microsoft.KeyVault/vaults/secretsX/delete',
+      'Microsoft.KeyVault/vaults/keys/secrets/delete',
+      'xMicrosoft.KeyVault/vaults/secrets/delete',
+      'MicrosoftXKeyVault/vaults/secrets/delete',
+      '',
+    ]) {
+      expect([action, roleAllows(officer, action)]).toEqual([action, false]);
+    }
+    const reader = findRole('Key Vault Reader')?.id ?? '';
+    expect(roleAllows(reader, 'Microsoft.KeyVault/vaults/keys/read')).toBe(true);
+    expect(roleAllows(reader, 'Microsoft.KeyVault/vaults/secrets/getSecret/action')).toBe(false);
+  });
+});
+
+describe('a grant', () => {
+  it('carries what was asked, is made only when that is allowed, and is good for its action only', () => {
+    const question = { vault: rbacVault, principal, action: secretActions.get, target: secret };
+    const given = assignment('Key Vault Secrets User');
+    const grant = grantRequest(question, rolesFrom([given]));
+    expect(grant).toMatchObject({ action: secretActions.get, target: secret, assignmentId: given.id });
+    expect(refusalOf(() => grantRequest(question, rolesFrom([]))).kind).toBe('forbiddenByRbac');
+    expect(() => assertGranted(grant, secretActions.list, secretActions.get)).not.toThrow();
+    expect(() => assertGranted(grant, secretActions.set)).toThrow(TypeError);
+    // The same words are not the same row: two operations share `readMetadata`.
+    expect(() =>
+      assertGranted(systemGrant(rbacVault, secretActions.list, secret), secretActions.getDeleted),
+    ).toThrow();
+  });
+});

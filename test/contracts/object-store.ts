@@ -1,0 +1,277 @@
+/** What every store of objects with versions must do; run on each database. */
+import { describe, expect, it } from 'vitest';
+import type { VaultKeyStore } from '../../src/domain/sealing/sealing-store.ts';
+import type { VaultStore } from '../../src/domain/vaults/vault-store.ts';
+import {
+  type ObjectHead,
+  type ObjectKey,
+  type ObjectReader,
+  type ObjectWriter,
+  type SealedVersion,
+  StaleVaultKey,
+} from '../../src/domain/versioned/object-store.ts';
+import { guid, objectKey, sealedVersion, vaultKeyRow, vaultRecord, versionId } from './rows.ts';
+
+export interface ObjectStores {
+  readonly reader: ObjectReader;
+  readonly writer: ObjectWriter;
+  readonly vaults: VaultStore;
+  readonly vaultKeys: VaultKeyStore;
+}
+
+const all = { after: undefined, limit: 100 };
+const metadataOf = ({ envelope: _sealed, ...version }: SealedVersion) => version;
+
+function liveHead(name: string, current: SealedVersion): ObjectHead {
+  return { name, currentVersion: current.version, deletedAt: undefined, purgeAt: undefined };
+}
+
+/** Defines the suite; `makeStores` gives empty stores of one database each time. */
+export function objectStoreContract(makeStores: () => Promise<ObjectStores>): void {
+  /** Stores with the vaults 1 and 2, each with its first key. */
+  async function open() {
+    const stores = await makeStores();
+    for (const n of [1, 2]) await stores.vaults.add(vaultRecord(n), vaultKeyRow(guid(n)));
+    const put = (key: ObjectKey, head: ObjectHead | 'same' | undefined, ...add: SealedVersion[]) =>
+      stores.writer.change(key, { version: undefined }, () => ({ head, add, result: undefined }));
+    const create = async (key: ObjectKey, name: string, ...versions: SealedVersion[]) => {
+      const current = versions.at(-1);
+      if (current === undefined) throw new Error('an object has a version');
+      await put(key, liveHead(name, current), ...versions);
+    };
+    return { ...stores, put, create };
+  }
+
+  describe('object store', () => {
+    it('gives back every column as it was written', async () => {
+      const { reader, create } = await open();
+      const key = objectKey(1, 'NAME');
+      const plain = sealedVersion(1);
+      const full = sealedVersion(2, {
+        enabled: false,
+        notBefore: 0,
+        expires: 253_402_300_799,
+        managed: true,
+        tags: { 'Zoë "quoted"': '\u0000\u{1F511}', constructor: 'x', '': '' },
+        detail: '{"contentType":"ü"}',
+        envelope: { keyVersion: 1, dataKey: Buffer.of(0, 255, 1), value: Buffer.alloc(0) },
+      });
+      await create(key, 'Name', plain, full);
+      const head = liveHead('Name', full);
+      expect(await reader.head(key)).toEqual(head);
+      const current = await reader.sealedVersion(key, undefined);
+      expect(current).toMatchObject({ head, version: metadataOf(full) });
+      expect(Buffer.from(current?.version.envelope.dataKey ?? []).equals(full.envelope.dataKey)).toBe(true);
+      expect(current?.version.envelope.value).toHaveLength(0);
+      expect((await reader.sealedVersion(key, plain.version))?.version.tags).toBeUndefined();
+      const versions = await reader.listVersions(key, all);
+      expect(versions).toEqual([metadataOf(plain), metadataOf(full)]);
+      const sealed = await reader.listSealedVersions(key, all);
+      expect(sealed.map((row) => Buffer.from(row.envelope.value).toString())).toEqual(['value 1', '']);
+    });
+
+    it('answers undefined or nothing for what is not there', async () => {
+      const { reader, create } = await open();
+      await create(objectKey(1, 'NAME'), 'Name', sealedVersion(1));
+      const strangers = [
+        objectKey(1, 'OTHER'),
+        objectKey(2, 'NAME'),
+        objectKey(1, 'NAME', 'keys'),
+        objectKey(1, 'Name'),
+      ];
+      for (const key of strangers) {
+        expect(await reader.head(key)).toBeUndefined();
+        expect(await reader.sealedVersion(key, undefined)).toBeUndefined();
+        expect(await reader.sealedVersion(key, versionId(1))).toBeUndefined();
+        expect(await reader.listVersions(key, all)).toEqual([]);
+        expect(await reader.listSealedVersions(key, all)).toEqual([]);
+      }
+      expect(await reader.sealedVersion(objectKey(1, 'NAME'), versionId(2))).toBeUndefined();
+    });
+
+    it('finds a version without regard to the case of its id', async () => {
+      const { reader, create } = await open();
+      const key = objectKey(1, 'NAME');
+      await create(key, 'Name', sealedVersion(0xabc));
+      const asked = versionId(0xabc).toUpperCase();
+      expect((await reader.sealedVersion(key, asked))?.version.version).toBe(versionId(0xabc));
+    });
+
+    it('keeps objects of one name apart by vault and kind', async () => {
+      const { reader, create, put } = await open();
+      const keys = [objectKey(1, 'NAME'), objectKey(2, 'NAME'), objectKey(1, 'NAME', 'keys')];
+      for (const [n, key] of keys.entries()) await create(key, `name-${n}`, sealedVersion(1));
+      await put(objectKey(1, 'NAME'), undefined);
+      expect(await reader.head(objectKey(1, 'NAME'))).toBeUndefined();
+      expect(await reader.listVersions(objectKey(1, 'NAME'), all)).toEqual([]);
+      expect((await reader.head(objectKey(2, 'NAME')))?.name).toBe('name-1');
+      expect((await reader.head(objectKey(1, 'NAME', 'keys')))?.name).toBe('name-2');
+    });
+
+    it('lists live or deleted heads with their current versions, in the order of the names, by pages', async () => {
+      const { reader, create, put } = await open();
+      const names = ['B', 'A-1', 'A1', 'A', 'A-', '0', 'Z', 'AB'];
+      for (const [n, name] of names.entries()) {
+        await create(objectKey(1, name), name.toLowerCase(), sealedVersion(50 - n), sealedVersion(n));
+      }
+      await create(objectKey(2, 'C'), 'c', sealedVersion(1));
+      await create(objectKey(1, 'C', 'keys'), 'c', sealedVersion(1));
+      const gone = { ...liveHead('b', sealedVersion(0)), deletedAt: 7, purgeAt: 8 };
+      await put(objectKey(1, 'B'), gone);
+      const of = { vaultId: guid(1), kind: 'secrets', deleted: false } as const;
+      const rows = await reader.listHeads(of, all);
+      const live = names.filter((name) => name !== 'B').sort();
+      expect(rows.map(({ head }) => head.name.toUpperCase())).toEqual(live);
+      for (const { head, version } of rows) expect(version.version).toBe(head.currentVersion);
+      const page = await reader.listHeads(of, { after: live[1], limit: 3 });
+      expect(page.map(({ head }) => head.name.toUpperCase())).toEqual(live.slice(2, 5));
+      const deleted = await reader.listHeads({ ...of, deleted: true }, all);
+      expect(deleted.map(({ head }) => head)).toEqual([gone]);
+    });
+
+    it('lists versions in the order of their ids, by pages, without a gap', async () => {
+      const { reader, create } = await open();
+      const key = objectKey(1, 'NAME');
+      const numbers = [9, 1, 16, 4, 255];
+      await create(key, 'name', ...numbers.map((n) => sealedVersion(n)));
+      const ids = numbers.map(versionId).sort();
+      expect(
+        (await reader.listVersions(key, { after: undefined, limit: 2 })).map((row) => row.version),
+      ).toEqual(ids.slice(0, 2));
+      expect((await reader.listVersions(key, { after: ids[1], limit: 9 })).map((row) => row.version)).toEqual(
+        ids.slice(2),
+      );
+      expect(
+        (await reader.listSealedVersions(key, { after: ids[3], limit: 9 })).map((row) => row.version),
+      ).toEqual([ids[4]]);
+    });
+
+    it('shows a decision the state with the asked or the current version, and answers its result', async () => {
+      const { writer, create } = await open();
+      const key = objectKey(1, 'NAME');
+      const [one, two] = [sealedVersion(1), sealedVersion(2)];
+      await create(key, 'name', one, two);
+      const seen: unknown[] = [];
+      for (const version of [undefined, one.version, versionId(3)]) {
+        const result = await writer.change(key, { version }, (state) => {
+          seen.push(state.version);
+          expect(state.head?.currentVersion).toBe(two.version);
+          return { head: 'same', result: { answer: version } };
+        });
+        expect(result).toEqual({ answer: version });
+      }
+      expect(seen).toEqual([metadataOf(two), metadataOf(one), undefined]);
+      await writer.change(objectKey(1, 'NOTHING'), { version: undefined }, (state) => {
+        expect(state).toEqual({ head: undefined, version: undefined });
+        return { head: 'same', result: undefined };
+      });
+    });
+
+    it('writes nothing when a decision throws', async () => {
+      const { reader, writer, create } = await open();
+      const key = objectKey(1, 'NAME');
+      await create(key, 'name', sealedVersion(1));
+      const refusal = new Error('refused');
+      const refused = writer.change(key, { version: undefined }, () => {
+        throw refusal;
+      });
+      await expect(refused).rejects.toBe(refusal);
+      expect(await reader.listVersions(key, all)).toHaveLength(1);
+    });
+
+    it('updates attributes, tags and detail of one version, never its value', async () => {
+      const { reader, writer, create } = await open();
+      const key = objectKey(1, 'NAME');
+      const [one, two] = [sealedVersion(1, { tags: { a: 'b' }, expires: 5 }), sealedVersion(2)];
+      await create(key, 'name', one, two);
+      const update = {
+        ...metadataOf(one),
+        enabled: false,
+        expires: undefined,
+        tags: undefined,
+        detail: 'd',
+        updated: 9,
+      };
+      await writer.change(key, { version: one.version }, () => ({ head: 'same', update, result: undefined }));
+      const found = await reader.sealedVersion(key, one.version);
+      expect(found?.version).toMatchObject({ enabled: false, detail: 'd', updated: 9 });
+      expect(found?.version.tags).toBeUndefined();
+      expect(found?.version.expires).toBeUndefined();
+      expect(Buffer.from(found?.version.envelope.value ?? []).toString()).toBe('value 1');
+      expect((await reader.sealedVersion(key, undefined))?.version).toMatchObject(metadataOf(two));
+    });
+
+    it('keeps the name as it was first written', async () => {
+      const { reader, put, create } = await open();
+      const key = objectKey(1, 'NAME');
+      await create(key, 'nAmE', sealedVersion(1));
+      await put(key, liveHead('NAME', sealedVersion(2)), sealedVersion(2));
+      expect(await reader.head(key)).toEqual(liveHead('nAmE', sealedVersion(2)));
+    });
+
+    it('refuses a version id that is taken, and writes nothing of that change', async () => {
+      const { reader, put, create } = await open();
+      const key = objectKey(1, 'NAME');
+      await create(key, 'name', sealedVersion(1));
+      const again = put(key, liveHead('name', sealedVersion(2)), sealedVersion(2), sealedVersion(1));
+      await expect(again).rejects.toThrow();
+      expect((await reader.head(key))?.currentVersion).toBe(versionId(1));
+      expect(await reader.listVersions(key, all)).toHaveLength(1);
+    });
+
+    it('refuses a version under a vault key that is not there, and writes nothing of that change', async () => {
+      const { reader, put, create } = await open();
+      const key = objectKey(1, 'NAME');
+      await create(key, 'name', sealedVersion(1));
+      const envelope = { ...sealedVersion(3).envelope, keyVersion: 2 };
+      const stale = put(
+        key,
+        liveHead('name', sealedVersion(3)),
+        sealedVersion(2),
+        sealedVersion(3, { envelope }),
+      );
+      await expect(stale).rejects.toThrow(StaleVaultKey);
+      expect((await reader.head(key))?.currentVersion).toBe(versionId(1));
+      expect(await reader.listVersions(key, all)).toHaveLength(1);
+      await expect(
+        put(objectKey(3, 'NAME'), liveHead('name', sealedVersion(1)), sealedVersion(1)),
+      ).rejects.toThrow(StaleVaultKey);
+    });
+
+    it('decides changes of one object one after the other', async () => {
+      const { reader, writer } = await open();
+      const key = objectKey(1, 'NAME');
+      const adders = Array.from({ length: 40 }, (_, n) =>
+        writer.change(key, { version: undefined }, ({ head }) => {
+          if (head !== undefined) throw new Error('taken');
+          return { head: liveHead(`by ${n}`, sealedVersion(n)), add: [sealedVersion(n)], result: n };
+        }),
+      );
+      const outcomes = await Promise.allSettled(adders);
+      const won = outcomes.filter(({ status }) => status === 'fulfilled');
+      expect(won).toHaveLength(1);
+      expect(await reader.listVersions(key, all)).toHaveLength(1);
+    });
+
+    it('finds what is due for purge in one vault, of every kind, oldest first, at most so many', async () => {
+      const { reader, create, put } = await open();
+      const due: [ObjectKey, number][] = [
+        [objectKey(1, 'C'), 300],
+        [objectKey(1, 'A', 'keys'), 100],
+        [objectKey(1, 'B', 'certificates'), 200],
+        [objectKey(1, 'LATER'), 301],
+        [objectKey(2, 'A'), 100],
+      ];
+      for (const [key, purgeAt] of due) {
+        await create(key, 'name', sealedVersion(1));
+        await put(key, { ...liveHead('name', sealedVersion(1)), deletedAt: 1, purgeAt });
+      }
+      await create(objectKey(1, 'LIVE'), 'name', sealedVersion(1));
+      expect(await reader.dueForPurge(guid(1), 300, 10)).toEqual([due[1]?.[0], due[2]?.[0], due[0]?.[0]]);
+      expect(await reader.dueForPurge(guid(1), 300, 2)).toHaveLength(2);
+      expect(await reader.dueForPurge(guid(1), 99, 10)).toEqual([]);
+      await put(objectKey(1, 'C'), liveHead('name', sealedVersion(1)));
+      expect(await reader.dueForPurge(guid(1), 300, 10)).toHaveLength(2);
+    });
+  });
+}
