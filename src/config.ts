@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parse as parseYaml } from 'yaml';
 
@@ -133,6 +133,8 @@ export function loadConfig(sources: ConfigSources): Config {
     const given = sources.flags[name] ?? fromEnvironment;
     if (given !== undefined) raw[name] = typeof given === 'string' ? fromText(name, given) : given;
   }
+  // One secret in two settings: the file that a flag names comes before a passphrase from elsewhere.
+  if (sources.flags.passphraseFile !== undefined) delete raw.passphrase;
   const result = v.safeParse(schema, raw);
   if (!result.success) throw new ConfigError(result.issues.map(describe).join('\n'));
   return Object.freeze(decide(result.output));
@@ -180,12 +182,22 @@ function readFile(path: string | undefined): Record<string, unknown> {
   throw new ConfigError(`The configuration file ${path} is not a YAML mapping.`);
 }
 
+/** What `sun_path` holds besides its zero byte (unix(7); macOS has less room). */
+const longestSocketPath = process.platform === 'darwin' ? 103 : 107;
+
 function decide(settings: Settings): Config {
   const { listen, localPort, publicPort, passphraseFile, ...rest } = settings;
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new ConfigError("The settings 'tlsCert' and 'tlsKey' go together.");
   }
   const data = resolve(rest.data);
+  const paths = dataPaths(data);
+  if (Buffer.byteLength(paths.control) > longestSocketPath) {
+    const room = longestSocketPath - Buffer.byteLength(join('/', relative(data, paths.control)));
+    throw new ConfigError(
+      `The setting 'data' cannot be used: the folder's whole path is longer than ${room} bytes, which is too long for a socket in it.`,
+    );
+  }
   const passphrase =
     rest.passphrase ?? (passphraseFile === undefined ? undefined : readPassphrase(passphraseFile));
   return {
@@ -195,7 +207,7 @@ function decide(settings: Settings): Config {
     listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['::']),
     localPort: localPort ?? (rest.dev ? 8081 : undefined),
     publicPort,
-    paths: dataPaths(data),
+    paths,
   };
 }
 

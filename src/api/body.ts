@@ -4,9 +4,18 @@ import { Failure } from '../core/errors.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** A request whose body may be read. */
+export interface BodySource {
+  readonly request: IncomingMessage;
+  /** Asks a client that waits for a go-ahead to send the body (RFC 9110 §10.1.1); undefined if it does not wait. */
+  readonly proceed?: (() => void) | undefined;
+}
+
 /** The body as text; empty if there is none. Refuses more than `limit` bytes and what is not UTF-8. */
-export async function readText(request: IncomingMessage, limit: number): Promise<string> {
+export async function readText(source: BodySource, limit: number): Promise<string> {
+  const { request, proceed } = source;
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
+  proceed?.();
   const bytes = await readBytes(request, limit);
   try {
     return utf8.decode(bytes);
@@ -35,19 +44,20 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
     request.on('error', (cause) =>
       reject(new Failure('badParameter', 'The body did not arrive whole.', { cause })),
     );
-    request.on('close', () => {
-      if (!request.complete) reject(new Failure('badParameter', 'The body did not arrive whole.'));
-    });
+    // After the end this changes nothing; without one, as when the client left before, nothing else would come.
+    const gone = () => reject(new Failure('badParameter', 'The body did not arrive whole.'));
+    request.on('close', gone);
+    if (request.destroyed) gone();
   });
 }
 
 /** The body as parsed JSON. Throws with Azure's texts for a missing body and for one that is not JSON. */
-export async function readJson(request: IncomingMessage, limit: number): Promise<unknown> {
-  const type = request.headers['content-type'];
+export async function readJson(source: BodySource, limit: number): Promise<unknown> {
+  const type = source.request.headers['content-type'];
   if (type !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type)) {
     throw new Failure('unsupportedMediaType', 'The body must be application/json.');
   }
-  const text = await readText(request, limit);
+  const text = await readText(source, limit);
   if (text.trim() === '') throw new Failure('badParameter', 'Request body not specified');
   try {
     return JSON.parse(text);

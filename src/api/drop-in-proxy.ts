@@ -26,7 +26,9 @@ export function serveDropInProxy(server: Server, proxy: DropInProxy): void {
       return;
     }
     const upstream = connect(to.port, to.host);
+    let established = false;
     upstream.once('connect', () => {
+      established = true;
       client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
       if (head.length > 0) upstream.write(head);
       upstream.pipe(client);
@@ -34,9 +36,11 @@ export function serveDropInProxy(server: Server, proxy: DropInProxy): void {
     });
     upstream.on('error', (error) => {
       proxy.log.debug('tunnel failed', { error });
-      client.destroy();
+      if (!established) answer(client, '502 Bad Gateway', 'The host cannot be reached.\n');
     });
-    upstream.on('close', () => client.destroy());
+    upstream.on('close', () => {
+      if (established) client.destroy();
+    });
     client.on('close', () => upstream.destroy());
   });
 }
@@ -59,7 +63,15 @@ function isAllowed(pattern: string, host: string): boolean {
 function refuse(client: Socket, authority: string): void {
   const name = authority.replace(/[^\w.:-]/g, '').slice(0, 253);
   const body = `Strongroom's drop-in proxy does not tunnel to ${name}. It serves Azure Key Vault's names only; allow others with --proxy-allow.\n`;
+  answer(client, '403 Forbidden', body);
+}
+
+/** Sends a refusal and ends the connection, also where the client does not end its side. */
+function answer(client: Socket, status: string, body: string): void {
+  // What is left unread when a connection is closed can cost the client the answer (RFC 9112 §9.6).
+  client.resume();
   client.end(
-    `HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+  client.destroySoon();
 }

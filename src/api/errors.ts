@@ -46,6 +46,7 @@ const rows: Readonly<Record<FailureKind, Row>> = {
   unsupportedGrantType: { status: 400, code: 'unsupported_grant_type' },
   invalidScope: { status: 400, code: 'invalid_scope' },
   invalidResource: { status: 400, code: 'invalid_resource' },
+  invalidInstance: { status: 400, code: 'invalid_instance' },
   tenantNotFound: { status: 400, code: 'invalid_request' },
 };
 
@@ -71,7 +72,7 @@ export function dataPlaneBody(failure: Failure): string {
   return JSON.stringify({ error: { code, message: failure.message, ...innererror } });
 }
 
-/** What the token endpoints add to a refusal. `aadsts` is the number that Entra's texts begin with. */
+/** The number that Entra's texts begin with, for messages that do not begin with one of their own. */
 const aadsts: Readonly<Partial<Record<FailureKind, number>>> = {
   invalidRequest: 900144,
   invalidClient: 7000215,
@@ -79,20 +80,23 @@ const aadsts: Readonly<Partial<Record<FailureKind, number>>> = {
   unsupportedGrantType: 70003,
   invalidScope: 70011,
   invalidResource: 500011,
+  invalidInstance: 50049,
   tenantNotFound: 90002,
 };
+const numbered = /^AADSTS(\d+): /;
 
 /** The envelope of the token endpoints (RFC 6749 §5.2 with Entra's members). `time` is Unix milliseconds. */
 export function tokenBody(
   failure: Failure,
   of: { requestId: string; correlationId: string; time: number },
 ): string {
-  const number = aadsts[failure.kind];
+  const given = numbered.exec(failure.message)?.[1];
+  const number = given === undefined ? aadsts[failure.kind] : Number(given);
   const timestamp = new Date(of.time)
     .toISOString()
     .replace('T', ' ')
     .replace(/\.\d+Z$/, 'Z');
-  const prefix = number === undefined ? '' : `AADSTS${number}: `;
+  const prefix = given !== undefined || number === undefined ? '' : `AADSTS${number}: `;
   const trailer = `Trace ID: ${of.requestId} Correlation ID: ${of.correlationId} Timestamp: ${timestamp}`;
   return JSON.stringify({
     error: number === undefined ? oauthCode(failure.kind) : rows[failure.kind].code,
@@ -101,6 +105,15 @@ export function tokenBody(
     timestamp,
     trace_id: of.requestId,
     correlation_id: of.correlationId,
+  });
+}
+
+/** The envelope of managed identity: that of OAuth 2.0 and nothing more, as the metadata service answers. */
+export function managedIdentityBody(failure: Failure): string {
+  const isOauth = aadsts[failure.kind] !== undefined;
+  return JSON.stringify({
+    error: isOauth ? rows[failure.kind].code : oauthCode(failure.kind),
+    error_description: failure.message,
   });
 }
 

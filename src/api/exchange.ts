@@ -2,18 +2,20 @@
  * One request and what becomes known of it on its way through the pipeline: the open audit record. Mutable on
  * purpose, and seen by the pipeline only.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditEntry } from '../audit/record.ts';
 import type { Principal } from '../core/principal.ts';
 import type { HostTarget } from './hosts.ts';
 
 export interface Exchange {
   readonly request: IncomingMessage;
+  /** See `BodySource`. */
+  readonly proceed: (() => void) | undefined;
   readonly started: number;
   /** GUID, sent as `x-ms-request-id`. */
   readonly requestId: string;
   /** The caller's own id, echoed; undefined if it sent none that can be. */
-  readonly clientRequestId: string | undefined;
+  clientRequestId: string | undefined;
   readonly clientAddress: string;
   readonly method: string;
   /** The path as sent, without the query. */
@@ -44,13 +46,14 @@ const echoable = /^[\x20-\x7e]{1,128}$/;
 
 export function openExchange(
   request: IncomingMessage,
-  at: { now: number; requestId: string; methodOverride: boolean },
+  at: { response: ServerResponse; now: number; requestId: string; methodOverride: boolean },
 ): Exchange {
   const url = request.url ?? '/';
   const mark = url.indexOf('?');
   const clientRequestId = header(request, 'x-ms-client-request-id');
   return {
     request,
+    proceed: request.headers.expect === undefined ? undefined : () => at.response.writeContinue(),
     started: at.now,
     requestId: at.requestId,
     clientRequestId:

@@ -23,6 +23,8 @@ export function answerHealth(
     'Content-Type': 'application/json; charset=utf-8',
     'Content-Length': Buffer.byteLength(body),
     'Cache-Control': 'no-store',
+    // A connection that is kept would hold up the end of the server.
+    ...(readiness.draining ? { Connection: 'close' } : {}),
   });
   response.end(method === 'HEAD' ? undefined : body);
   return true;

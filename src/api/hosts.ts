@@ -96,7 +96,7 @@ export function createHosts(options: { domain: string; port: () => number }): Ho
       family,
       port,
       authority: `${name}${port}`,
-      audiences: audiencesOf(found.api, { family, domain, port }),
+      audiences: audiencesOf(found.api, { family, domain, port, ownPort: portSuffix(options.port()) }),
     };
   };
   const find = (host: string): HostTarget | undefined => {
@@ -128,9 +128,8 @@ export function createHosts(options: { domain: string; port: () => number }): Ho
     isAzureName: (host) => find(host)?.family === 'azure',
     loginOrigin: (target) =>
       `https://${target.family === 'own' ? `login.${domain}` : 'login.microsoftonline.com'}${target.port}`,
-    vaultUri: (name) =>
-      `https://${name}.vault.${domain}${options.port() === 443 ? '' : `:${options.port()}`}/`,
-    ownLoginOrigin: () => `https://login.${domain}${options.port() === 443 ? '' : `:${options.port()}`}`,
+    vaultUri: (name) => `https://${name}.vault.${domain}${portSuffix(options.port())}/`,
+    ownLoginOrigin: () => `https://login.${domain}${portSuffix(options.port())}`,
     servedNames: () => ({
       own: domain,
       azure: [...Object.keys(azureSuffixes), ...Object.keys(azureHosts)],
@@ -139,10 +138,17 @@ export function createHosts(options: { domain: string; port: () => number }): Ho
 }
 
 /** Azure's audience has no port, even where its name was reached by one. */
-function audiencesOf(api: ApiName, at: { family: string; domain: string; port: string }): readonly string[] {
+function audiencesOf(
+  api: ApiName,
+  at: { family: string; domain: string; port: string; ownPort: string },
+): readonly string[] {
   const azure = azureAudiences[api];
-  const own = [`https://${api}.${at.domain}${at.port}`, `https://${api}.${at.domain}`];
+  const own = [at.port, at.ownPort, ''].map((port) => `https://${api}.${at.domain}${port}`);
   return at.family === 'azure' ? [...azure, ...own] : [...own, ...azure];
+}
+
+function portSuffix(port: number): string {
+  return port === 443 ? '' : `:${port}`;
 }
 
 function match(

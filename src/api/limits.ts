@@ -6,6 +6,8 @@ export interface Limiter {
   /** Counts a request in; throws 503 when too many are under way. Every `enter` needs its `leave`. */
   enter(): void;
   leave(): void;
+  /** Runs a sign-in, whose body is read before the caller is known: a quarter of all requests at the most. */
+  signIn<T>(run: () => Promise<T>): Promise<T>;
   /** Counts a transaction of a vault; throws 429 beyond the vault's share of the current ten seconds. */
   transaction(vaultId: string): void;
 }
@@ -19,6 +21,8 @@ export function createLimiter(
   options: { inFlight: number; vaultTransactions: number },
 ): Limiter {
   let inFlight = 0;
+  let signIns = 0;
+  const mostSignIns = Math.max(1, Math.floor(options.inFlight / 4));
   let windowStart = 0;
   let counts = new Map<string, number>();
   return {
@@ -30,6 +34,15 @@ export function createLimiter(
     },
     leave() {
       inFlight -= 1;
+    },
+    async signIn(run) {
+      if (signIns >= mostSignIns) throw new Failure('unavailable', 'The server is busy.', { retryAfter: 1 });
+      signIns += 1;
+      try {
+        return await run();
+      } finally {
+        signIns -= 1;
+      }
     },
     transaction(vaultId) {
       if (options.vaultTransactions === 0) return;

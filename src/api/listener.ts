@@ -15,11 +15,16 @@ const limits = {
   connectionsCheckingInterval: 5_000,
 } as const;
 
+/** A header that may be given once is joined when it comes twice, and so is refused; Node would take the first. */
+const parsing = { joinDuplicateHeaders: true } as const;
+
 export interface Addresses {
   /** IP addresses to listen on, all at the same port. */
   readonly addresses: readonly string[];
   /** 0 picks a free one. */
   readonly port: number;
+  /** Shorter times, for tests. */
+  readonly testOnlyLimits?: Partial<Record<keyof typeof limits, number>>;
 }
 
 /** A listening server that can be closed without cutting off an answer. */
@@ -47,7 +52,12 @@ export async function listenHttps(
     );
   };
   return listen(() => {
-    const server = createHttpsServer({ ...credential, ...tlsOptions, SNICallback, ...limits }, handler);
+    const server = createHttpsServer(
+      { ...credential, ...tlsOptions, SNICallback, ...limits, ...parsing },
+      handler,
+    );
+    // Node would ask for the body before the caller is known; the pipeline asks when it is going to read it.
+    server.on('checkContinue', handler);
     servers.push(server);
     return server;
   }, at);
@@ -60,7 +70,8 @@ export function listenHttp(
   at: Addresses,
 ): Promise<Listener> {
   return listen(() => {
-    const server = createHttpServer(limits, handler);
+    const server = createHttpServer({ ...limits, ...parsing, ...at.testOnlyLimits }, handler);
+    server.on('checkContinue', handler);
     prepare(server);
     return server;
   }, at);
@@ -68,11 +79,17 @@ export function listenHttp(
 
 async function listen(make: () => Server, at: Addresses): Promise<Listener> {
   const servers: Server[] = [];
+  // HTTP's own list lacks connections before the TLS handshake and tunnels after CONNECT.
+  const sockets = new Set<Socket>();
   let { port } = at;
   try {
     for (const [index, address] of at.addresses.entries()) {
       const server = make();
       server.on('clientError', refuseMalformed);
+      server.on('connection', (socket: Socket) => {
+        sockets.add(socket);
+        socket.once('close', () => sockets.delete(socket));
+      });
       const bound = await bind(server, { address, port, optional: index > 0 });
       if (bound === undefined) continue;
       port = bound;
@@ -82,7 +99,7 @@ async function listen(make: () => Server, at: Addresses): Promise<Listener> {
     for (const server of servers) server.close();
     throw error;
   }
-  return { port, close: (clock, patience) => closeAll(servers, { clock, patience }) };
+  return { port, close: (clock, patience) => closeAll(servers, { sockets, clock, patience }) };
 }
 
 /** The port that was bound; undefined for a second address that this machine does not have (no IPv6, say). */
@@ -100,9 +117,12 @@ function bind(
   });
 }
 
-async function closeAll(servers: readonly Server[], by: { clock: Clock; patience: number }): Promise<void> {
+async function closeAll(
+  servers: readonly Server[],
+  by: { sockets: ReadonlySet<Socket>; clock: Clock; patience: number },
+): Promise<void> {
   const timer = by.clock.after(by.patience, () => {
-    for (const server of servers) server.closeAllConnections();
+    for (const socket of by.sockets) socket.destroy();
   });
   await Promise.all(
     servers.map((server) => {

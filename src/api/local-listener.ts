@@ -8,7 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { Failure, isFailure } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Random } from '../core/random.ts';
-import { asFailure, resultCode, statusOf, tokenBody } from './errors.ts';
+import { asFailure, managedIdentityBody, resultCode, statusOf } from './errors.ts';
 import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
 import { answerHealth, type Readiness } from './health.ts';
 import { answerManagedIdentity, type ManagedIdentityDeps } from './login/managed-identity.ts';
@@ -38,6 +38,7 @@ async function serve(deps: LocalDeps, request: IncomingMessage, response: Server
   const absolute = `http://${metadataAddress}`;
   if (request.url?.startsWith(`${absolute}/`)) request.url = request.url.slice(absolute.length);
   const exchange = openExchange(request, {
+    response,
     now: deps.clock.now(),
     requestId: deps.random.guid(),
     methodOverride: false,
@@ -86,13 +87,9 @@ function refusal(deps: LocalDeps, exchange: Exchange, error: unknown): Answer {
   const failure = asFailure(error, exchange.requestId);
   if (isFailure(failure, 'internal'))
     deps.log.error('managed identity request failed', { error: failure.cause });
-  const ids = {
-    requestId: exchange.requestId,
-    correlationId: exchange.clientRequestId ?? exchange.requestId,
-  };
   return {
     status: statusOf(failure.kind),
-    body: tokenBody(failure, { ...ids, time: deps.clock.now() }),
+    body: managedIdentityBody(failure),
     headers: failure.retryAfter === undefined ? [] : ['Retry-After', String(failure.retryAfter)],
     failure: { code: resultCode(failure.kind), description: failure.message },
     id: undefined,

@@ -5,20 +5,25 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { AuditLog } from '../audit/log.ts';
-import { assertNetworkAllows, vaultScope } from '../authorization/authorize.ts';
+import type { CachedAssignments } from '../authorization/assignment-cache.ts';
+import {
+  assertNetworkAllows,
+  type PrincipalRoles,
+  type Question,
+  rolesFrom,
+  vaultScope,
+} from '../authorization/authorize.ts';
 import { grantRequest } from '../authorization/grant.ts';
-import type { RoleAssignment } from '../authorization/role-assignments.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Random } from '../core/random.ts';
-import type { Vault } from '../domain/vaults/vault.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
-import type { TokenValidator } from '../identity/validator.ts';
+import type { ExpectedToken, TokenValidator } from '../identity/validator.ts';
 import { readJson } from './body.ts';
 import { asFailure, dataPlaneBody, resultCode, statusOf, tokenBody } from './errors.ts';
-import { type Answer, auditEntry, type Exchange, header, openExchange } from './exchange.ts';
+import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
 import { answerHealth, type Readiness } from './health.ts';
 import type { Hosts, HostTarget } from './hosts.ts';
 import type { Limiter } from './limits.ts';
@@ -38,8 +43,7 @@ export interface PipelineDeps {
   readonly readiness: Readiness;
   readonly vaults: Vaults;
   readonly validator: TokenValidator;
-  /** The role assignments of a principal. */
-  readonly assignmentsOf: (principalId: string) => Promise<readonly RoleAssignment[]>;
+  readonly assignments: CachedAssignments;
   readonly vaultRouter: VaultRouter;
   readonly login: LoginApi;
 }
@@ -53,7 +57,12 @@ export function createPipeline(deps: PipelineDeps): RequestListener {
 
 async function serve(deps: PipelineDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const requestId = deps.random.guid();
-  const exchange = openExchange(request, { now: deps.clock.now(), requestId, methodOverride: true });
+  const exchange = openExchange(request, {
+    response,
+    now: deps.clock.now(),
+    requestId,
+    methodOverride: true,
+  });
   let answer: Answer;
   let entered = false;
   try {
@@ -77,7 +86,11 @@ async function serve(deps: PipelineDeps, request: IncomingMessage, response: Ser
 }
 
 function answerTo(deps: PipelineDeps, exchange: Exchange): Promise<Answer> {
-  const target = deps.hosts.find(exchange.request.headers.host ?? '');
+  const host = exchange.request.headers.host ?? '';
+  // RFC 9112 §3.2: two Hosts are joined by a comma here, and a target in absolute form would be a second one.
+  if (host.includes(',') || !exchange.path.startsWith('/'))
+    throw new Failure('badParameter', 'A request has one Host header, and a path as its target.');
+  const target = deps.hosts.find(host);
   if (target === undefined)
     throw new Failure('hostNotServed', 'This server does not answer to the host name that was asked for.');
   exchange.target = target;
@@ -85,19 +98,26 @@ function answerTo(deps: PipelineDeps, exchange: Exchange): Promise<Answer> {
     case 'vault':
       return answerVault(deps, exchange, target);
     case 'login':
-      return deps.login.answer(exchange, target);
+      return deps.limiter.signIn(() => deps.login.answer(exchange, target));
     default:
       throw new Failure('hostNotServed', `This version of Strongroom does not serve the ${target.api} API.`);
   }
 }
 
 async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostTarget): Promise<Answer> {
-  const vault = await deps.vaults.find(target.name ?? '');
+  // What is in memory is taken without waiting: on the usual request each turn of the queue would cost as much.
+  const vaultName = target.name ?? '';
+  const vault = deps.vaults.known(vaultName) ?? (await deps.vaults.find(vaultName));
   if (vault === undefined) throw new Failure('vaultNotFound', `The vault '${target.name}' does not exist.`);
   exchange.resourceId = vaultScope(vault);
   exchange.region = vault.location;
   exchange.operation = 'Authentication';
-  const principal = await authenticate(deps, exchange, { vault, target });
+  const expected = { audiences: target.audiences, tenantId: vault.tenantId };
+  const token = bearerToken(exchange.request);
+  const principal =
+    (token === undefined ? undefined : deps.validator.cached(token, expected)) ??
+    (await authenticate(deps, exchange, { token, expected, target }));
+  exchange.principal = principal;
   exchange.operation = 'Unknown';
   deps.limiter.transaction(vault.id);
   assertNetworkAllows(vault, principal, exchange.clientAddress);
@@ -106,13 +126,14 @@ async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostT
   exchange.operation = route.audit;
   const apiVersion = parseApiVersion(exchange.query.get('api-version'));
   const question = { vault, principal, action: route.action, target: { kind: route.kind, name } };
-  const assignments = vault.enableRbacAuthorization ? await deps.assignmentsOf(principal.objectId) : [];
-  const grant = grantRequest(question, assignments);
+  const grant = grantRequest(
+    question,
+    deps.assignments.knownRoles(principal.objectId) ?? (await rolesFor(deps, question)),
+  );
   exchange.assignmentId = grant.assignmentId;
 
   const { schema } = route;
-  const body =
-    schema === undefined ? undefined : parseBody(schema, await readJson(exchange.request, route.maxBody));
+  const body = schema === undefined ? undefined : parseBody(schema, await readJson(exchange, route.maxBody));
   const origin = `https://${target.authority}`;
   const call = { grant, apiVersion, version, query: exchange.query, body: body as never, origin };
   const reply = await route.handle(call);
@@ -125,28 +146,37 @@ async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostT
   };
 }
 
+/** The token of the Authorization header (RFC 6750 §2.1); undefined if there is none. */
+function bearerToken(request: IncomingMessage): string | undefined {
+  const authorization = request.headers.authorization;
+  return authorization !== undefined && /^bearer /i.test(authorization)
+    ? authorization.slice(7).trim()
+    : undefined;
+}
+
 async function authenticate(
   deps: PipelineDeps,
   exchange: Exchange,
-  at: { vault: Vault; target: HostTarget },
+  at: { token: string | undefined; expected: ExpectedToken; target: HostTarget },
 ): Promise<Principal> {
-  const { vault, target } = at;
-  const authorization = header(exchange.request, 'authorization');
-  const expected = { audiences: target.audiences, tenantId: vault.tenantId };
+  const { token, expected, target } = at;
   try {
-    if (authorization === undefined || !/^bearer /i.test(authorization)) {
+    if (token === undefined) {
       throw new Failure('unauthorized', 'AKV10000: Request is missing a Bearer, PoP, or MTLS_POP token.');
     }
-    const token = authorization.slice(7).trim();
-    const principal =
-      deps.validator.cached(token, expected) ?? (await deps.validator.validate(token, expected));
-    exchange.principal = principal;
-    return principal;
+    return await deps.validator.validate(token, expected);
   } catch (error) {
-    const resource = target.audiences[0] ?? '';
-    exchange.challenge = `Bearer authorization="${deps.hosts.loginOrigin(target)}/${vault.tenantId}", resource="${resource}"`;
+    const authority = `${deps.hosts.loginOrigin(target)}/${expected.tenantId}`;
+    exchange.challenge = `Bearer authorization="${authority}", resource="${target.audiences[0] ?? ''}"`;
     throw error;
   }
+}
+
+const noRoles = rolesFrom([]);
+
+async function rolesFor(deps: PipelineDeps, { vault, principal }: Question): Promise<PrincipalRoles> {
+  // Under access policies role assignments count for nothing, and need not be read.
+  return vault.enableRbacAuthorization ? deps.assignments.rolesOf(principal.objectId) : noRoles;
 }
 
 function refusal(deps: PipelineDeps, exchange: Exchange, error: unknown): Answer {
@@ -160,8 +190,8 @@ function refusal(deps: PipelineDeps, exchange: Exchange, error: unknown): Answer
     });
   }
   const headers: string[] = [];
-  if (failure.kind === 'unauthorized' && exchange.challenge !== undefined)
-    headers.push('WWW-Authenticate', exchange.challenge);
+  const isChallenge = failure.kind === 'unauthorized' || failure.kind === 'invalidClient';
+  if (isChallenge && exchange.challenge !== undefined) headers.push('WWW-Authenticate', exchange.challenge);
   if (failure.retryAfter !== undefined) headers.push('Retry-After', String(failure.retryAfter));
   const ids = {
     requestId: exchange.requestId,

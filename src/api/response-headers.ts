@@ -51,11 +51,7 @@ export function loginHeaders(exchange: Exchange): string[] {
     'x-ms-request-id',
     exchange.requestId,
   ];
-  // The token endpoints name the caller's id differently from the data plane (seen with MSAL's clients).
-  const clientRequestId = exchange.request.headers['client-request-id'];
-  if (typeof clientRequestId === 'string' && /^[\w-]{1,64}$/.test(clientRequestId)) {
-    headers.push('client-request-id', clientRequestId);
-  }
+  if (exchange.clientRequestId !== undefined) headers.push('client-request-id', exchange.clientRequestId);
   return headers;
 }
 

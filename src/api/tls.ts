@@ -102,25 +102,29 @@ export function certificatesFromFiles(
 
 /** Certificates of the private authority. */
 export function certificatesFromAuthority(
-  deps: { clock: Clock; log: Log; hosts: Hosts; source: LeafSource },
+  deps: { clock: Clock; log: Log; hosts: Pick<Hosts, 'certificateNames'>; source: LeafSource },
   fallbackNames: LeafNames,
 ): Certificates {
-  const contexts = new Map<string, { context: Promise<SecureContext>; renewAt: number }>();
+  const contexts = new Map<string, { made: ReturnType<typeof make>; renewAt: number }>();
+  const make = async (names: LeafNames): Promise<{ context: SecureContext; renewAt: number }> => {
+    const leaf = await deps.source.leaf(names);
+    return { context: contextOf(credentialOf(leaf)), renewAt: leaf.renewAt };
+  };
   const contextFor = async (names: LeafNames): Promise<SecureContext> => {
     const key = names.dnsNames.join(' ');
     const known = contexts.get(key);
-    if (known !== undefined && deps.clock.now() < known.renewAt) return known.context;
-    const leaf = deps.source.leaf(names);
-    const context = leaf.then((made) => contextOf(credentialOf(made)));
+    if (known !== undefined && deps.clock.now() < known.renewAt) return (await known.made).context;
+    const made = make(names);
     // Until the leaf is there, others that ask wait for the same one.
-    contexts.set(key, { context, renewAt: Number.POSITIVE_INFINITY });
+    contexts.set(key, { made, renewAt: Number.POSITIVE_INFINITY });
     try {
-      contexts.set(key, { context, renewAt: (await leaf).renewAt });
+      const { context, renewAt } = await made;
+      contexts.set(key, { made, renewAt });
+      return context;
     } catch (error) {
       contexts.delete(key);
       throw error;
     }
-    return context;
   };
   let changed: ((credential: Credential) => void) | undefined;
   let renewAt = Number.POSITIVE_INFINITY;
@@ -146,6 +150,22 @@ export function certificatesFromAuthority(
       changed = notify;
     },
     close: () => timer.cancel(),
+  };
+}
+
+/** The operator's certificate for the server's own names, the private authority's for Azure's. */
+export function splitCertificates(
+  hosts: Pick<Hosts, 'isAzureName'>,
+  by: { own: Certificates; azure: Certificates },
+): Certificates {
+  return {
+    fallback: () => by.own.fallback(),
+    forName: (name) => (hosts.isAzureName(name) ? by.azure : by.own).forName(name),
+    onRenewal: (notify) => by.own.onRenewal(notify),
+    close() {
+      by.own.close();
+      by.azure.close();
+    },
   };
 }
 

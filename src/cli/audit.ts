@@ -1,18 +1,8 @@
 import type { Command } from 'commander';
-import { tailAudit } from '../service.ts';
-import { operate } from './operate.ts';
-import { exitCodes, print } from './output.ts';
+import { type AuditVerification, tailAudit, verifyAudit } from '../service.ts';
+import { exitCodes, print, printJson } from './output.ts';
 import { configOf } from './settings.ts';
 import { wholeNumber } from './vault.ts';
-
-interface Verification {
-  readonly records: number;
-  readonly files: number;
-  readonly firstTime?: string;
-  readonly lastTime?: string;
-  readonly problems: readonly { file: string; line: number; message: string }[];
-  readonly problemCount: number;
-}
 
 export function addAuditCommands(program: Command): void {
   const audit = program.command('audit').description('check and read the audit log');
@@ -20,8 +10,10 @@ export function addAuditCommands(program: Command): void {
     .command('verify')
     .description('check that no audit record was changed, removed or added; exit code 1 if one was')
     .option('--json', 'print JSON')
-    .action(async (_options: object, command: Command) => {
-      const result = await operate<Verification>(command, { name: 'audit verify', input: {}, print: report });
+    .action(async (options: { json?: boolean }, command: Command) => {
+      const result = await verifyAudit(configOf(command));
+      if (options.json === true) printJson(result);
+      else report(result);
       if (result.problemCount > 0) process.exitCode = exitCodes.failure;
     });
   audit
@@ -41,7 +33,7 @@ export function addAuditCommands(program: Command): void {
     });
 }
 
-function report(result: Verification): void {
+function report(result: AuditVerification): void {
   const span = result.firstTime === undefined ? '' : `, from ${result.firstTime} to ${result.lastTime}`;
   print(`${result.records} records in ${result.files} files${span}`);
   for (const problem of result.problems) print(`${problem.file}:${problem.line}: ${problem.message}`);

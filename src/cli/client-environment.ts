@@ -89,6 +89,9 @@ function identityVariables(from: ClientEnvironment, as: 'servicePrincipal' | 'ma
       AZURE_CLIENT_SECRET: undefined,
       IDENTITY_ENDPOINT: from.identityEndpoint,
       IDENTITY_HEADER: from.identityHeader,
+      // App Service's form of 2017, which the first libraries and the az command line know alone.
+      MSI_ENDPOINT: from.identityEndpoint,
+      MSI_SECRET: from.identityHeader,
     };
   }
   // A server without development identities leaves the caller's own sign-in in place.

@@ -30,7 +30,8 @@ export async function connectEphemeral(): Promise<Connection> {
   const folder = mkdtempSync(join(tmpdir(), 'strongroom-'));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    const flags = { data: folder, dev: true, port: 0, localPort: 0, logLevel: 'warn' };
+    const listen = ['127.0.0.1', '::1'];
+    const flags = { data: folder, dev: true, listen, port: 0, localPort: 0, logLevel: 'warn' };
     const service = await openService(loadConfig({ flags }));
     const close = async () => {
       await service.close();

@@ -2,11 +2,11 @@ import { type Command, Option } from 'commander';
 import { callerEnvironment } from '../config.ts';
 import { clientVariables, type Variables } from './client-environment.ts';
 import { connectServing } from './connect.ts';
-import { print, printJson } from './output.ts';
+import { print, printJson, shellQuoted } from './output.ts';
 
 const shells = {
   sh: {
-    set: (name: string, value: string) => `export ${name}=${quote(value)}`,
+    set: (name: string, value: string) => `export ${name}=${shellQuoted(value)}`,
     unset: (name: string) => `unset ${name}`,
   },
   fish: {
@@ -49,11 +49,6 @@ function lines(variables: Variables, shell: keyof typeof shells): string {
 
 function withNulls(variables: Variables): object {
   return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, value ?? null]));
-}
-
-/** POSIX: nothing is special between single quotes but the single quote itself. */
-function quote(value: string): string {
-  return `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
 function fishQuote(value: string): string {

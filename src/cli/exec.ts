@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { callerEnvironment } from '../config.ts';
@@ -27,17 +27,22 @@ export function addExecCommand(program: Command): void {
         options: { ephemeral?: boolean; managedIdentity?: boolean },
         command: Command,
       ) => {
-        const connection =
-          options.ephemeral === true ? await connectEphemeral() : await connectServing(command);
+        const signals = holdSignals();
         try {
-          const inherited = callerEnvironment();
-          const as = options.managedIdentity === true ? 'managedIdentity' : 'servicePrincipal';
-          process.exitCode = await runCommand(words, {
-            ...inherited,
-            ...clientVariables(connection.environment, as, inherited),
-          });
+          const connection =
+            options.ephemeral === true ? await connectEphemeral() : await connectServing(command);
+          try {
+            const inherited = callerEnvironment();
+            const as = options.managedIdentity === true ? 'managedIdentity' : 'servicePrincipal';
+            const variables = clientVariables(connection.environment, as, inherited);
+            // The passphrase is the server's, and none of the command's business.
+            const environment = { ...inherited, ...variables, STRONGROOM_PASSPHRASE: undefined };
+            process.exitCode = await runCommand(words, environment, signals);
+          } finally {
+            await connection.close();
+          }
         } finally {
-          await connection.close();
+          signals.release();
         }
       },
     );
@@ -45,16 +50,43 @@ export function addExecCommand(program: Command): void {
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
+/** From here on a signal is for the command to act on; this process lives on to clean up after it. */
+interface HeldSignals {
+  /** One that came before there was a command. */
+  readonly early: NodeJS.Signals | undefined;
+  passTo(child: ChildProcess): void;
+  release(): void;
+}
+
+function holdSignals(): HeldSignals {
+  let early: NodeJS.Signals | undefined;
+  let receiver: ChildProcess | undefined;
+  const pass = (signal: NodeJS.Signals) => {
+    if (receiver === undefined) early ??= signal;
+    else receiver.kill(signal);
+  };
+  for (const signal of forwarded) process.on(signal, pass);
+  return {
+    get early() {
+      return early;
+    },
+    passTo(child) {
+      receiver = child;
+    },
+    release() {
+      for (const signal of forwarded) process.off(signal, pass);
+    },
+  };
+}
+
 /** Runs the command with our terminal; resolves to its exit code, 128 plus the number for a signal. */
-function runCommand(words: readonly string[], environment: Variables): Promise<number> {
+function runCommand(words: readonly string[], environment: Variables, signals: HeldSignals): Promise<number> {
+  if (signals.early !== undefined) return Promise.resolve(codeOf(signals.early));
   const [file = '', ...args] = words;
   // Variables that are undefined are left out: Node would pass the word "undefined".
   const set = Object.entries(environment).filter(([, value]) => value !== undefined);
   const child = spawn(file, args, { stdio: 'inherit', env: Object.fromEntries(set) });
-  const pass = (signal: NodeJS.Signals) => {
-    child.kill(signal);
-  };
-  for (const signal of forwarded) process.on(signal, pass);
+  signals.passTo(child);
   return new Promise<number>((resolve) => {
     child.once('error', (error: NodeJS.ErrnoException) => {
       printError(
@@ -62,10 +94,10 @@ function runCommand(words: readonly string[], environment: Variables): Promise<n
       );
       resolve(error.code === 'ENOENT' ? notFound : notExecutable);
     });
-    child.once('exit', (code, signal) =>
-      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
-    );
-  }).finally(() => {
-    for (const signal of forwarded) process.off(signal, pass);
+    child.once('exit', (code, signal) => resolve(code ?? codeOf(signal)));
   });
+}
+
+function codeOf(signal: NodeJS.Signals | null): number {
+  return 128 + (signal === null ? 0 : constants.signals[signal]);
 }

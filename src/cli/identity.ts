@@ -47,15 +47,20 @@ export function addIdentityCommands(program: Command): void {
 function addPrincipalCommands(identity: Command): void {
   identity
     .command('create')
-    .description('make an application with its service principal, or a managed identity')
+    .description(
+      'make an application with its service principal, a managed identity, or an external issuer’s subject',
+    )
     .argument('<name>')
     .option('--managed', 'a managed identity: its tokens come from this machine, it has no secret')
     .option('--resource-id <id>', 'the Azure resource id of a managed identity')
+    .option('--issuer <url>', 'an external issuer that the configuration trusts, together with --subject')
+    .option('--subject <text>', 'the subject (or whichever claim is configured) of its tokens')
     .option('--json', 'print JSON')
-    .action(async (name: string, { json: _json, ...options }: Record<string, unknown>, command: Command) => {
+    .action(async (name: string, options: Record<string, unknown>, command: Command) => {
+      const { managed, resourceId, issuer, subject } = options;
       await operate<IdentityView>(command, {
         name: 'identity create',
-        input: { name, ...options },
+        input: { name, managed, resourceId, issuer, subject },
         print: (made) => print(identityFacts(made)),
       });
     });
@@ -132,10 +137,11 @@ function addGrantCommands(identity: Command): void {
     .option('--vault <name>', 'on this vault')
     .option('--scope <id>', 'at this scope: a subscription, resource group, vault or object id')
     .option('--json', 'print JSON')
-    .action(async (name: string, { json: _json, ...options }: Record<string, unknown>, command: Command) => {
+    .action(async (name: string, options: Record<string, unknown>, command: Command) => {
+      const { role, vault, scope } = options;
       await operate<GrantView>(command, {
         name: 'identity grant',
-        input: { identity: name, ...options },
+        input: { identity: name, role, vault, scope },
         print: (made) => print(`${made.role} at ${made.scope} (${made.id})`),
       });
     });

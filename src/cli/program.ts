@@ -44,12 +44,19 @@ function leaves(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
 }
 
+/** Commands that talk to a serving process, or read what is not sealed, and never open the root key. */
+const keyless = ['exec', 'env', 'status', 'tail'];
+
 /** Which server is meant: every command takes these, in the same words. */
 function addFolderOptions(command: Command): void {
   if (command.name() === 'version') return;
   command
     .addOption(new Option('--data <folder>', 'the folder of all data (default: .strongroom)'))
     .addOption(new Option('--config <file>', 'a YAML file with settings'));
+  if (keyless.includes(command.name())) return;
+  command.addOption(
+    new Option('--passphrase-file <file>', 'a file that holds the passphrase of the root key'),
+  );
 }
 
 function report(error: unknown): number {

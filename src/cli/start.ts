@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { productVersion } from '../service/version.ts';
 import { openService } from '../service.ts';
-import { print, printError } from './output.ts';
+import { print, printError, shellWord } from './output.ts';
 import { configOf } from './settings.ts';
 
 /** The flags of `start`, by the names of their settings. */
@@ -15,7 +15,6 @@ const settings = [
   'domain',
   'tlsCert',
   'tlsKey',
-  'passphraseFile',
   'proxyAllow',
   'logLevel',
 ];
@@ -38,7 +37,6 @@ export function addStartCommand(program: Command): void {
     .option('--domain <name>', 'the domain of the server’s own names (default: strongroom.localhost)')
     .option('--tls-cert <file>', 'certificate chain, PEM, in place of the private authority’s')
     .option('--tls-key <file>', 'its private key, PEM')
-    .option('--passphrase-file <file>', 'a file that holds the passphrase of the root key')
     .option(
       '--proxy-allow <hosts>',
       'other hosts that the drop-in proxy tunnels to, with commas; *.NAME for all below',
@@ -48,26 +46,36 @@ export function addStartCommand(program: Command): void {
     .action(async (_options: object, command: Command) => {
       const config = configOf(command, settings);
       const service = await openService(config);
-      let closing: Promise<void> | undefined;
+      const starting = service.start();
+      let stopping = false;
       const stop = (signal: NodeJS.Signals) => {
-        if (closing !== undefined) return;
+        if (stopping) return;
+        stopping = true;
         printError(`strongroom: ${signal}, finishing what is under way`);
-        closing = service.close().catch((error: unknown) => {
-          printError(`strongroom: ${String(error)}`);
-          process.exitCode = 1;
-        });
+        // What was only half started could not be closed; a start that fails closes below.
+        starting.then(
+          () => service.close().catch(failed),
+          () => undefined,
+        );
       };
-      process.on('SIGTERM', stop);
-      process.on('SIGINT', stop);
+      for (const signal of stopSignals) process.on(signal, stop);
       let addresses: Addresses;
       try {
-        addresses = await service.start();
+        addresses = await starting;
       } catch (error) {
         await service.close();
         throw explained(error, config);
       }
-      print(await banner(config, addresses, service.control));
+      if (!stopping) print(await banner(config, addresses, service.control));
     });
+}
+
+/** The terminal's hang-up too: a server without its terminal would be one that nobody can stop. */
+const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+function failed(error: unknown): void {
+  printError(`strongroom: ${String(error)}`);
+  process.exitCode = 1;
 }
 
 interface Addresses {
@@ -81,13 +89,17 @@ async function banner(config: Config, addresses: Addresses, control: Control): P
   const { vaults } = (await control('vault list', {})) as { vaults: { name: string; vaultUri: string }[] };
   const [first] = vaults;
   const name = first?.name ?? 'NAME';
-  const folder = config.data === `${process.cwd()}/.strongroom` ? '' : ` --data ${config.data}`;
+  const folder = config.data === `${process.cwd()}/.strongroom` ? '' : ` --data ${shellWord(config.data)}`;
+  const throughExec = addresses.localPort !== undefined;
   const lines = [
     `Strongroom ${productVersion()} serves at port ${addresses.port} (HTTPS), data in ${config.data}`,
     '',
     ...vaults
       .slice(0, 5)
-      .map((vault) => `  vault    ${vault.vaultUri}  =  https://${vault.name}.vault.azure.net/ through exec`),
+      .flatMap((vault) => [
+        `  vault    ${vault.vaultUri}`,
+        ...(throughExec ? [`           https://${vault.name}.vault.azure.net/  through exec`] : []),
+      ]),
   ];
   if (vaults.length > 5) lines.push(`           and ${vaults.length - 5} more`);
   if (vaults.length === 0) lines.push('  There is no vault yet. Make one:  strongroom vault create NAME');
@@ -100,7 +112,7 @@ async function banner(config: Config, addresses: Addresses, control: Control): P
     lines.push('');
     lines.push(`  bin/strongroom exec${folder} -- node examples/secrets.mjs`);
     lines.push(
-      `  bin/strongroom exec${folder} -- curl https://${name}.vault.azure.net/secrets?api-version=2025-07-01`,
+      `  bin/strongroom exec${folder} -- curl 'https://${name}.vault.azure.net/secrets?api-version=2025-07-01'`,
     );
     lines.push(`  eval "$(bin/strongroom env${folder})"      # the same for a whole shell`);
   }

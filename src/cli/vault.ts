@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { operate } from './operate.ts';
 import { facts, print, table } from './output.ts';
 
@@ -12,6 +12,12 @@ interface VaultView {
   readonly enableRbacAuthorization: boolean;
   readonly softDeleteRetentionInDays: number;
   readonly enablePurgeProtection: boolean;
+  readonly publicNetworkAccess: string;
+  readonly networkRules: { readonly defaultAction: string; readonly ipRules: readonly string[] };
+  readonly accessPolicies: readonly {
+    readonly objectId: string;
+    readonly permissions: Readonly<Record<string, readonly string[]>>;
+  }[];
   readonly created: string;
 }
 
@@ -31,11 +37,37 @@ export function addVaultCommands(program: Command): void {
       wholeNumber,
     )
     .option('--purge-protection', 'let nobody purge before the retention ends; cannot be undone')
+    .addOption(
+      new Option('--public-network-access <state>', 'Disabled refuses every request').choices([
+        'Enabled',
+        'Disabled',
+      ]),
+    )
+    .addOption(
+      new Option('--default-action <action>', 'what happens to addresses that no --ip-rule names').choices([
+        'Allow',
+        'Deny',
+      ]),
+    )
+    .option('--ip-rule <range>', 'an address or CIDR range that may come in; repeat for more', collect)
     .option('--json', 'print JSON')
-    .action(async (name: string, { json: _json, ...options }: Record<string, unknown>, command: Command) => {
+    .action(async (name: string, options: Record<string, unknown>, command: Command) => {
+      const { resourceGroup, location, sku, accessPolicies, retentionDays, purgeProtection } = options;
+      const { publicNetworkAccess, defaultAction, ipRule: ipRules } = options;
       await operate<VaultView>(command, {
         name: 'vault create',
-        input: { name, ...options },
+        input: {
+          name,
+          resourceGroup,
+          location,
+          sku,
+          accessPolicies,
+          retentionDays,
+          purgeProtection,
+          publicNetworkAccess,
+          defaultAction,
+          ipRules,
+        },
         print: (made) => {
           print(`Made ${made.vaultUri}`);
           print(
@@ -70,6 +102,7 @@ export function addVaultCommands(program: Command): void {
         print: (shown) => print(vaultFacts(shown)),
       });
     });
+  addPolicyCommand(vault);
   vault
     .command('rotate-key')
     .description("give a vault a new key and move all its objects' keys to it, while it serves")
@@ -81,6 +114,27 @@ export function addVaultCommands(program: Command): void {
         input: { name },
         print: ({ version, moved }) =>
           print(`The vault's key is now version ${version}; ${moved} object versions were moved to it.`),
+      });
+    });
+}
+
+function addPolicyCommand(vault: Command): void {
+  vault
+    .command('set-policy')
+    .description('say what an identity may do in a vault made with --access-policies')
+    .argument('<name>')
+    .argument('<identity>', 'name, client id or object id')
+    .requiredOption(
+      '--secrets <permissions>',
+      'all, get, list, set, delete, backup, restore, recover, purge, with commas between; none for nothing',
+    )
+    .option('--json', 'print JSON')
+    .action(async (name: string, identity: string, { secrets }: { secrets: string }, command: Command) => {
+      const wanted = secrets.split(',').map((verb) => verb.trim().toLowerCase());
+      await operate<VaultView>(command, {
+        name: 'vault set-policy',
+        input: { name, identity, secrets: wanted.filter((verb) => verb !== '' && verb !== 'none') },
+        print: (changed) => print(vaultFacts(changed)),
       });
     });
 }
@@ -101,8 +155,23 @@ function vaultFacts(vault: VaultView): string {
     ['permissions', permissionModel(vault)],
     ['soft delete', `${vault.softDeleteRetentionInDays} days`],
     ['purge protection', vault.enablePurgeProtection ? 'on' : 'off'],
+    ['network', network(vault)],
+    ...vault.accessPolicies.map(({ objectId, permissions }): [string, string] => [
+      'access policy',
+      `${objectId}: secrets ${permissions.secrets?.join(', ') ?? 'none'}`,
+    ]),
     ['created', vault.created],
   ]);
+}
+
+function network({ publicNetworkAccess, networkRules }: VaultView): string {
+  if (publicNetworkAccess === 'Disabled') return 'closed to everyone';
+  if (networkRules.defaultAction === 'Allow') return 'open to every address';
+  return networkRules.ipRules.length === 0 ? 'open to no address' : networkRules.ipRules.join(', ');
+}
+
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
 }
 
 export function wholeNumber(text: string): number {

@@ -11,7 +11,7 @@ import { createRootSealedStore } from '../storage/sealing.ts';
 import type { Core } from './core.ts';
 import type { Data, Tools } from './data.ts';
 import { readDevIdentities } from './dev-seed.ts';
-import { trustStorePassword } from './published-authority.ts';
+import { publishTrustStore, trustStorePassword } from './published-authority.ts';
 import { productVersion } from './version.ts';
 
 /** The App Service form's shared secret, the same after every start so that a shell's variables stay good. */
@@ -86,6 +86,7 @@ async function clientEnvironment(tools: Tools, data: Data, core: Core): Promise<
   const { localPort } = core.ports;
   const local = localPort === undefined ? undefined : `http://127.0.0.1:${localPort}`;
   const dev = await readDevIdentities(data);
+  await publishTrustStore(paths);
   return {
     proxy: local,
     authority: paths.authority,

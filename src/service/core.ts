@@ -2,8 +2,7 @@
 
 import type { Readiness } from '../api/health.ts';
 import { createHosts, type Hosts } from '../api/hosts.ts';
-import { cacheAssignments } from '../authorization/assignment-cache.ts';
-import type { RoleAssignmentStore } from '../authorization/role-assignments.ts';
+import { type CachedAssignments, cacheAssignments } from '../authorization/assignment-cache.ts';
 import type { SecretBytes } from '../core/secret-bytes.ts';
 import { decoyHash, hashPassword, verifyPassword } from '../crypto/password-hash.ts';
 import { createVaultKeys, type VaultKeys } from '../domain/sealing/vault-keys.ts';
@@ -11,6 +10,7 @@ import { createSecrets, type Secrets } from '../domain/secrets/secrets.ts';
 import { ensureDirectory } from '../domain/vaults/first-start.ts';
 import type { DirectoryStore, Subscription, Tenant } from '../domain/vaults/vault-store.ts';
 import { createVaults, type Vaults } from '../domain/vaults/vaults.ts';
+import { createValueCache, forgettingWriter } from '../domain/versioned/value-cache.ts';
 import { purgeDue } from '../domain/versioned/versioned-objects.ts';
 import { addSecret, createClientSecretVerifier, removeSecret } from '../identity/client-secrets.ts';
 import { createTokenIssuer } from '../identity/issuer.ts';
@@ -41,7 +41,7 @@ export interface Core {
   readonly vaults: Vaults;
   readonly secrets: Secrets;
   readonly purgeDue: (vaultId: string) => Promise<number>;
-  readonly assignments: RoleAssignmentStore;
+  readonly assignments: CachedAssignments;
   readonly identity: IdentityParts;
   readonly hosts: Hosts;
   readonly ports: Ports;
@@ -54,7 +54,9 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
   const { db, items } = data;
   const directory = createDirectoryStore(db);
   const vaultKeys = createVaultKeys({ store: createVaultKeyStore(db), rootKeys: data.rootKey, random });
-  const objects = { reader: createObjectReader(db), writer: createObjectWriter(db), vaultKeys, clock };
+  const values = createValueCache(clock);
+  const writer = forgettingWriter(createObjectWriter(db), values);
+  const objects = { reader: createObjectReader(db), writer, values, vaultKeys, clock };
   const ports: Ports = { port: config.port, localPort: undefined };
   const hosts = createHosts({ domain: config.domain, port: () => config.publicPort ?? ports.port });
   return {

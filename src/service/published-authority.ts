@@ -1,5 +1,5 @@
 /** The authority's certificate in the data folder, in the forms that clients of each ecosystem read. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
 import type { DataPaths } from '../config.ts';
 import { createTrustStore } from '../crypto/x509/trust-store.ts';
@@ -7,13 +7,24 @@ import { createTrustStore } from '../crypto/x509/trust-store.ts';
 /** Java will not open a trust store without one; what is in it is public. */
 export const trustStorePassword = 'changeit';
 
-/** Writes the authority's certificate, alone and beside the public roots, in the forms that clients read. */
-export async function publishAuthority(paths: DataPaths, authorityPem: string): Promise<void> {
+/** Writes the certificate alone and beside the public roots, unless both are there for this very authority. */
+export function publishAuthority(paths: DataPaths, authorityPem: string): void {
   const published = existsSync(paths.authority) ? readFileSync(paths.authority, 'utf8') : undefined;
-  if (published === authorityPem && existsSync(paths.authorityBundle) && existsSync(paths.trustStore)) return;
-  const all = [...rootCertificates, authorityPem];
-  writeFileSync(paths.authorityBundle, `${all.join('\n')}\n`, { mode: 0o644 });
-  writeFileSync(paths.trustStore, await createTrustStore(all, trustStorePassword), { mode: 0o644 });
-  // Last, since it tells that the others are up to date.
-  writeFileSync(paths.authority, authorityPem, { mode: 0o644 });
+  if (published === authorityPem && existsSync(paths.authorityBundle)) return;
+  rmSync(paths.trustStore, { force: true });
+  replace(paths.authorityBundle, `${[...rootCertificates, authorityPem].join('\n')}\n`);
+  // Last, since it tells that the other is up to date.
+  replace(paths.authority, authorityPem);
+}
+
+/** Writes the trust store for Java when a client is first told of it: making one takes a library that a start does not. */
+export async function publishTrustStore(paths: DataPaths): Promise<void> {
+  if (existsSync(paths.trustStore) || !existsSync(paths.authority)) return;
+  const certificates = [...rootCertificates, readFileSync(paths.authority, 'utf8')];
+  replace(paths.trustStore, await createTrustStore(certificates, trustStorePassword));
+}
+
+function replace(path: string, content: string | Uint8Array): void {
+  writeFileSync(`${path}.new`, content, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
 }

@@ -8,7 +8,12 @@ import { type Listener, listenHttp, listenHttps } from '../api/listener.ts';
 import { createLocalHandler } from '../api/local-listener.ts';
 import { createLoginApi, type LoginDeps } from '../api/login/routes.ts';
 import { createPipeline } from '../api/pipeline.ts';
-import { type Certificates, certificatesFromAuthority, certificatesFromFiles } from '../api/tls.ts';
+import {
+  type Certificates,
+  certificatesFromAuthority,
+  certificatesFromFiles,
+  splitCertificates,
+} from '../api/tls.ts';
 import { createVaultRouter } from '../api/vault/router.ts';
 import { secretRoutes } from '../api/vault/secrets.ts';
 import { openServerCertificates } from '../domain/sealing/server-certificates.ts';
@@ -62,6 +67,7 @@ export async function startServing(
     const scheduler = startJobs({ clock, log }, jobs(tools, core));
     closers.push(() => scheduler.stop());
     core.readiness.serving = true;
+    closers.push(finishVaultKeyRotations(tools, core));
     return { close };
   } catch (error) {
     await close();
@@ -83,7 +89,7 @@ function buildPipeline(tools: Tools, data: Data, of: { core: Core; login: LoginD
     readiness: core.readiness,
     vaults: core.vaults,
     validator: core.identity.createValidator(),
-    assignmentsOf: (principalId) => core.assignments.ofPrincipal(principalId),
+    assignments: core.assignments,
     vaultRouter: createVaultRouter(secretRoutes(core.secrets)),
     login: createLoginApi(login),
   });
@@ -128,6 +134,17 @@ async function listenLocal(
   return listenHttp(handler, (server) => serveDropInProxy(server, proxy), at);
 }
 
+/** Completes, beside the serving, rotations of vault keys that a crash cut short; the closer waits for it. */
+function finishVaultKeyRotations({ log }: Tools, core: Core): () => Promise<void> {
+  const finishing = (async () => {
+    for (const vault of await core.vaults.list()) {
+      const moved = await core.vaultKeys.finishRotation(vault.id);
+      if (moved > 0) log.info('rotation of a vault key completed', { vault: vault.name, moved });
+    }
+  })().catch((error: unknown) => log.error('A rotation of a vault key cannot be completed.', { error }));
+  return () => finishing;
+}
+
 function jobs(tools: Tools, core: Core): Job[] {
   return [
     purgeJob({ vaults: core.vaults, log: tools.log, purgeDue: core.purgeDue }),
@@ -142,8 +159,11 @@ function jobs(tools: Tools, core: Core): Job[] {
 async function openCertificates(tools: Tools, data: Data, core: Core): Promise<Certificates> {
   const { config, clock, log } = tools;
   const { tlsCert, tlsKey, paths } = config;
-  if (tlsCert !== undefined && tlsKey !== undefined)
-    return certificatesFromFiles({ clock, log }, { cert: tlsCert, key: tlsKey });
+  const own =
+    tlsCert === undefined || tlsKey === undefined
+      ? undefined
+      : certificatesFromFiles({ clock, log }, { cert: tlsCert, key: tlsKey });
+  if (own !== undefined && config.localPort === undefined) return own;
   const served = core.hosts.servedNames();
   // Only a server that stands in for Azure's names may make certificates for them.
   const azure = config.localPort === undefined ? [] : served.azure;
@@ -151,7 +171,12 @@ async function openCertificates(tools: Tools, data: Data, core: Core): Promise<C
     { items: data.items, clock, log },
     { dnsNames: [served.own, 'localhost', ...azure], ipRanges: ['127.0.0.0/8', '::1/128'] },
   );
-  await publishAuthority(paths, source.authorityPem);
+  publishAuthority(paths, source.authorityPem);
   const names = { dnsNames: ['localhost', served.own], ipAddresses: ['127.0.0.1', '::1'] };
-  return certificatesFromAuthority({ clock, log, hosts: core.hosts, source }, names);
+  const certificateNames = (serverName: string) =>
+    azure.length === 0 && core.hosts.isAzureName(serverName)
+      ? undefined
+      : core.hosts.certificateNames(serverName);
+  const made = certificatesFromAuthority({ clock, log, hosts: { certificateNames }, source }, names);
+  return own === undefined ? made : splitCertificates(core.hosts, { own, azure: made });
 }

@@ -1,4 +1,5 @@
 /** A whole server for one test: own data folder, free ports, clock in the test's hands; removed afterwards. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,7 @@ import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { ClientSecretCredential } from '@azure/identity';
 import { SecretClient, type SecretClientOptions } from '@azure/keyvault-secrets';
-import { loadConfig } from '../../src/config.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { openService, type Service, type Surroundings } from '../../src/service.ts';
@@ -16,21 +17,21 @@ export interface TestServer {
   readonly folder: string;
   readonly port: number;
   readonly localPort: number;
-  /** The authority's certificate, PEM. */
+  /** The authority's certificate, PEM; empty where the settings name a certificate. */
   readonly ca: string;
   readonly tenantId: string;
   readonly clientId: string;
   readonly clientSecret: string;
   /** The operator's operations. */
   control<T>(operation: string, input?: object): Promise<T>;
-  /** Stops the server, keeps its data, and serves it again. */
-  restart(): Promise<void>;
+  /** Stops the server, keeps its data, and serves it again; `between` runs while it is stopped. */
+  restart(between?: () => Promise<void> | void): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface TestServerOptions extends Surroundings {
   readonly clock?: Clock;
-  /** Settings besides the test's own. */
+  /** Settings besides the test's own; `data` names a folder that is there already, and is removed as any other. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
 
@@ -43,16 +44,26 @@ interface ClientEnvironment {
 /** Starts a server with `--dev`'s vault and identities. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const { settings, ...surroundings } = options;
-  const folder = await mkdtemp(join(tmpdir(), 'strongroom-test-'));
+  const given = settings?.data;
+  const folder = typeof given === 'string' ? given : await mkdtemp(join(tmpdir(), 'strongroom-test-'));
   const flags = { data: folder, dev: true, listen: ['127.0.0.1'], port: 0, localPort: 0, ...settings };
-  const config = loadConfig({ flags, environment: {} });
   const open = () => openService(config, { clock: systemClock, log: silentLog, ...surroundings });
-  let service = await open();
-  let ports = await service.start();
+  let config: Config;
+  let service: Service;
+  let ports: { port: number; localPort: number | undefined };
+  try {
+    config = loadConfig({ flags, environment: {} });
+    service = await open();
+    ports = await startOrClose(service);
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
   const environment = (await service.control('client-environment', {})) as ClientEnvironment;
-  const ca = await readFile(config.paths.authority, 'utf8');
+  // A server with a certificate of its operator's has no authority.
+  const ca = existsSync(config.paths.authority) ? await readFile(config.paths.authority, 'utf8') : '';
   // Azure's clients take no authority of their own when they go through a proxy; `exec` uses NODE_EXTRA_CA_CERTS.
-  setDefaultCACertificates([...getCACertificates('default'), ca]);
+  if (ca !== '') setDefaultCACertificates([...getCACertificates('default'), ca]);
   return {
     get service() {
       return service;
@@ -70,8 +81,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     clientSecret: environment.clientSecret,
     control: async <T>(operation: string, input: object = {}) =>
       (await service.control(operation, input)) as T,
-    async restart() {
+    async restart(between) {
       await service.close();
+      await between?.();
       service = await open();
       ports = await service.start();
     },
@@ -80,6 +92,15 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function startOrClose(service: Service) {
+  try {
+    return await service.start();
+  } catch (error) {
+    await service.close();
+    throw error;
+  }
 }
 
 export interface RawRequest {

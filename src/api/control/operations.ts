@@ -3,7 +3,9 @@
  * and in a command's own process when the server is stopped.
  */
 import * as v from 'valibot';
+import { secretPermissions } from '../../authorization/access-policies.ts';
 import { vaultScope } from '../../authorization/authorize.ts';
+import { openNetwork } from '../../authorization/network-rules.ts';
 import type { RoleAssignment, RoleAssignmentStore } from '../../authorization/role-assignments.ts';
 import { findRole } from '../../authorization/roles.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -18,6 +20,7 @@ import type { Subscription, Tenant } from '../../domain/vaults/vault-store.ts';
 import type { Vaults } from '../../domain/vaults/vaults.ts';
 import {
   createApplication,
+  createExternalPrincipal,
   createManagedIdentity,
   type PrincipalRecord,
   type PrincipalStore,
@@ -83,6 +86,9 @@ export const controlOperations: Readonly<Record<string, ControlOperation>> = {
       accessPolicies: v.optional(v.boolean()),
       retentionDays: v.optional(v.number()),
       purgeProtection: v.optional(v.boolean()),
+      publicNetworkAccess: v.optional(v.picklist(['Enabled', 'Disabled'])),
+      defaultAction: v.optional(v.picklist(['Allow', 'Deny'])),
+      ipRules: v.optional(v.array(v.string())),
     }),
     run: async (deps, input) => {
       const vault = await deps.vaults.create({
@@ -95,6 +101,12 @@ export const controlOperations: Readonly<Record<string, ControlOperation>> = {
         enableRbacAuthorization: input.accessPolicies !== true,
         softDeleteRetentionInDays: input.retentionDays,
         enablePurgeProtection: input.purgeProtection,
+        publicNetworkAccess: input.publicNetworkAccess,
+        networkRules: {
+          ...openNetwork,
+          defaultAction: input.defaultAction ?? openNetwork.defaultAction,
+          ipRules: input.ipRules ?? openNetwork.ipRules,
+        },
       });
       return vaultView(deps, vault);
     },
@@ -107,6 +119,21 @@ export const controlOperations: Readonly<Record<string, ControlOperation>> = {
     input: named,
     run: async (deps, { name }) => vaultView(deps, await knownVault(deps, name)),
   }),
+  'vault set-policy': operation({
+    audit: 'VaultPatch',
+    input: v.strictObject({
+      name: v.string(),
+      identity: v.string(),
+      secrets: v.array(v.picklist(secretPermissions)),
+    }),
+    run: async (deps, { name, identity, secrets }) => {
+      const { tenantId, objectId } = await knownPrincipal(deps, identity);
+      return vaultView(
+        deps,
+        await deps.vaults.setAccessPolicy(name, { tenantId, objectId, permissions: { secrets } }),
+      );
+    },
+  }),
   'vault rotate-key': operation({
     audit: 'VaultKeyRotate',
     input: named,
@@ -118,6 +145,8 @@ export const controlOperations: Readonly<Record<string, ControlOperation>> = {
       name: v.string(),
       managed: v.optional(v.boolean()),
       resourceId: v.optional(v.string()),
+      issuer: v.optional(v.string()),
+      subject: v.optional(v.string()),
     }),
     run: async (deps, input) => createIdentity(deps, input),
   }),
@@ -213,6 +242,9 @@ function vaultView(deps: ControlDeps, vault: Vault) {
     enableRbacAuthorization,
     softDeleteRetentionInDays,
     enablePurgeProtection,
+    publicNetworkAccess,
+    networkRules,
+    accessPolicies,
   } = vault;
   return {
     name,
@@ -224,6 +256,9 @@ function vaultView(deps: ControlDeps, vault: Vault) {
     enableRbacAuthorization,
     softDeleteRetentionInDays,
     enablePurgeProtection,
+    publicNetworkAccess,
+    networkRules,
+    accessPolicies,
     created: new Date(vault.created).toISOString(),
   };
 }
@@ -236,13 +271,26 @@ async function knownVault(deps: ControlDeps, name: string): Promise<Vault> {
 
 async function createIdentity(
   deps: ControlDeps,
-  input: { name: string; managed?: boolean | undefined; resourceId?: string | undefined },
+  input: {
+    name: string;
+    managed?: boolean | undefined;
+    resourceId?: string | undefined;
+    issuer?: string | undefined;
+    subject?: string | undefined;
+  },
 ): Promise<object> {
   if ((await principalsNamed(deps, input.name)).length > 0) {
     throw new Failure('alreadyExists', `There is an identity '${input.name}' already.`);
   }
   const store = { store: deps.principals, clock: deps.clock, random: deps.random };
   const of = { tenantId: deps.tenant.id, displayName: input.name };
+  const { issuer, subject } = input;
+  if (issuer !== undefined && subject !== undefined) {
+    return principalView(await createExternalPrincipal(store, { ...of, issuer, subject }));
+  }
+  if (issuer !== undefined || subject !== undefined) {
+    throw new Failure('badParameter', 'An identity of an external issuer has both an issuer and a subject.');
+  }
   if (input.managed !== true) return principalView(await createApplication(store, of));
   const { resourceId } = input;
   return principalView(

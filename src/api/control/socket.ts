@@ -4,6 +4,7 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AuditLog } from '../../audit/log.ts';
 import { Failure, type FailureKind } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
@@ -58,11 +59,21 @@ const largestInput = 64 * 1024;
 /** Serves `control` at the socket's path; answers a function that closes it. */
 export async function serveControl(control: Control, log: Log, path: string): Promise<() => Promise<void>> {
   rmSync(path, { force: true });
+  // Connections on which no operation runs: nothing is lost by ending them.
+  const waiting = new Set<Socket>();
   const server = createServer((request, response) => {
-    answer(control, request, response).catch((error: unknown) => {
+    const run: Control = (operation, input) => {
+      waiting.delete(request.socket);
+      return control(operation, input);
+    };
+    answer(run, request, response).catch((error: unknown) => {
       log.error('control request failed', { error });
       response.destroy();
     });
+  });
+  server.on('connection', (socket: Socket) => {
+    waiting.add(socket);
+    socket.once('close', () => waiting.delete(socket));
   });
   const before = process.umask(0o177);
   try {
@@ -77,7 +88,7 @@ export async function serveControl(control: Control, log: Log, path: string): Pr
   return () =>
     new Promise((resolve) => {
       server.close(() => resolve());
-      server.closeIdleConnections();
+      for (const socket of waiting) socket.destroy();
     });
 }
 
@@ -85,7 +96,7 @@ async function answer(control: Control, request: IncomingMessage, response: Serv
   let status = 200;
   let body: object;
   try {
-    const { operation, input } = JSON.parse(await readText(request, largestInput)) as {
+    const { operation, input } = JSON.parse(await readText({ request }, largestInput)) as {
       operation: string;
       input: object;
     };

@@ -45,10 +45,7 @@ export function instanceDiscovery(call: LoginCall): object {
   // Some clients leave the port out (seen with MSAL for Python), so that only the host is compared.
   const target = url === undefined ? undefined : call.deps.hosts.find(url.hostname);
   if (url === undefined || url.protocol !== 'https:' || target?.api !== 'login') {
-    throw new Failure(
-      'invalidRequest',
-      'invalid_instance: the authorization endpoint is not of this server.',
-    );
+    throw new Failure('invalidInstance', 'The authorization endpoint is not of this server.');
   }
   const tenant = url.pathname.split('/')[1] || 'common';
   const azure = target.family === 'azure';

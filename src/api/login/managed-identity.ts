@@ -44,7 +44,7 @@ export async function answerManagedIdentity(deps: ManagedIdentityDeps, exchange:
   }
   if (request.method === 'POST') {
     assertOpen(deps, request);
-    return common(await issue(deps, exchange, new URLSearchParams(await readText(request, 16 * 1024))));
+    return common(await issue(deps, exchange, new URLSearchParams(await readText(exchange, 16 * 1024))));
   }
   assertKnowsHeader(deps, request);
   const token = await issue(deps, exchange, query);

@@ -4,7 +4,7 @@ import { Failure } from '../../core/errors.ts';
 import type { Tenant } from '../../domain/vaults/vault-store.ts';
 import type { TokenIssuer } from '../../identity/issuer.ts';
 import { azureIssuerNames, type IssuerNames, ownIssuerNames } from '../../identity/issuer-names.ts';
-import type { Answer, Exchange } from '../exchange.ts';
+import { type Answer, type Exchange, header } from '../exchange.ts';
 import type { Hosts, HostTarget } from '../hosts.ts';
 import type { Method } from '../route.ts';
 import { instanceDiscovery, keySet, openIdConfiguration } from './discovery.ts';
@@ -85,6 +85,9 @@ export function createLoginApi(deps: LoginDeps): LoginApi {
   for (const route of routes) router.on(route.method, route.path, () => undefined, route);
   return {
     async answer(exchange, target) {
+      // The token endpoints name the caller's id differently from the data plane (seen with MSAL's clients).
+      const clientRequestId = header(exchange.request, 'client-request-id') ?? '';
+      exchange.clientRequestId = /^[\w-]{1,64}$/.test(clientRequestId) ? clientRequestId : undefined;
       const found = router.find(exchange.method as FindMyWay.HTTPMethod, exchange.path);
       if (found === null) throw new Failure('notFound', 'The identity service has no such endpoint.');
       const route = found.store as LoginRoute;

@@ -69,7 +69,7 @@ async function readForm(call: LoginCall): Promise<URLSearchParams> {
   if (!/^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '')) {
     throw new Failure('invalidRequest', 'The body must be application/x-www-form-urlencoded.');
   }
-  const form = new URLSearchParams(await readText(request, largestForm));
+  const form = new URLSearchParams(await readText(call.exchange, largestForm));
   for (const name of form.keys()) {
     // RFC 6749 §3.2: parameters must not be included more than once.
     if (form.getAll(name).length > 1)
@@ -103,6 +103,8 @@ function credentialsOf(call: LoginCall, form: URLSearchParams): { appId: string;
     );
   }
   const basic = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(call.exchange.request.headers.authorization ?? '')?.[1];
+  // RFC 6749 §5.2: a refusal names the scheme by which the client tried to authenticate.
+  if (basic !== undefined) call.exchange.challenge = `Basic realm="${call.origin}"`;
   const [id, secret] =
     basic === undefined
       ? [form.get('client_id'), form.get('client_secret')]
@@ -116,7 +118,7 @@ function credentialsOf(call: LoginCall, form: URLSearchParams): { appId: string;
   if (secret === undefined || secret === null || secret === '') {
     throw new Failure(
       'invalidClient',
-      "The request body must contain the following parameter: 'client_secret'.",
+      "AADSTS7000218: The request body must contain the following parameter: 'client_secret'.",
     );
   }
   return { appId: id.toLowerCase(), secret: SecretBytes.fromText(secret) };

@@ -32,18 +32,19 @@ export function createVaultRouter(routes: readonly VaultRoute[]): VaultRouter {
       const found = router.find(method as FindMyWay.HTTPMethod, path);
       if (found === null) throw notRouted(collections, method, path);
       const { name, version } = found.params;
-      if (name !== undefined && !isObjectName(name)) {
-        throw new Failure('badParameter', `The request URI contains an invalid name: ${name.slice(0, 256)}`);
-      }
+      if (name !== undefined && !isObjectName(name)) throw invalidName(name);
       return { route: found.store as VaultRoute, name, version: version === '' ? undefined : version };
     },
   };
 }
 
 function notRouted(collections: ReadonlySet<string>, method: string, path: string): Failure {
-  const [collection = '', name = '', ...rest] = path.split('/').filter((segment) => segment !== '');
+  const [collection = '', encodedName = '', ...rest] = path.split('/').filter((segment) => segment !== '');
   if (!collections.has(collection.toLowerCase()))
     return new Failure('notFound', 'The requested resource does not exist.');
+  // The router gives up on bad percent-encoding and on overlong names before it could find a row.
+  const name = decoded(encodedName);
+  if (name !== '' && !isObjectName(name)) throw invalidName(name);
   const operation = rest.at(-1);
   if (name === '' || operation === undefined) {
     return new Failure('methodNotAllowed', `HTTP ${method.slice(0, 16)} not allowed`);
@@ -52,4 +53,16 @@ function notRouted(collections: ReadonlySet<string>, method: string, path: strin
     'badParameter',
     `Method ${method.slice(0, 16)} does not allow operation '${operation.slice(0, 64)}'`,
   );
+}
+
+function invalidName(name: string): Failure {
+  return new Failure('badParameter', `The request URI contains an invalid name: ${name.slice(0, 256)}`);
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }

@@ -3,17 +3,26 @@ import * as v from 'valibot';
 import { secretActions as actions } from '../../authorization/actions.ts';
 import { Failure } from '../../core/errors.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
+import { longestBackup } from '../../domain/secrets/secret-backup.ts';
 import type { CertificateFormat, Secret, SecretAttributes, Secrets } from '../../domain/secrets/secrets.ts';
 import { type Reply, type VaultCall, type VaultRoute, vaultRoute } from '../route.ts';
 import { has } from '../versions.ts';
-import { attributesSchema, attributesWire, pageRequest, pageWire, tagsSchema, wellFormed } from './wire.ts';
+import {
+  attributesSchema,
+  attributesWire,
+  objectSchema,
+  pageRequest,
+  pageWire,
+  tagsSchema,
+  wellFormed,
+} from './wire.ts';
 
 /** Azure's 25 KB, counted in bytes of UTF-8. */
 const longestValue = 25 * 1024;
 const longestContentType = 255;
 const longestTag = 512;
-/** Room for 500 versions of the longest values, sealed and encoded. */
-const longestBackup = 32 * 1024 * 1024;
+/** The longest blob and its JSON around it. */
+const largestRestore = longestBackup + 1024 * 1024;
 
 const common = {
   contentType: v.nullish(
@@ -27,7 +36,7 @@ const common = {
   attributes: attributesSchema,
 };
 
-const setSchema = v.object({
+const setSchema = objectSchema({
   ...common,
   value: v.pipe(
     v.string('A string is required.'),
@@ -35,8 +44,8 @@ const setSchema = v.object({
     v.maxBytes(longestValue, `The value is longer than ${longestValue} bytes.`),
   ),
 });
-const updateSchema = v.object(common);
-const restoreSchema = v.object({ value: v.string('A string is required.') });
+const updateSchema = objectSchema(common);
+const restoreSchema = objectSchema({ value: v.string('A string is required.') });
 
 export function secretRoutes(secrets: Secrets): readonly VaultRoute[] {
   return [...liveRoutes(secrets), ...listRoutes(secrets), ...deletedRoutes(secrets)];
@@ -106,8 +115,11 @@ function liveRoutes(secrets: Secrets): VaultRoute[] {
       action: actions.restore,
       kind: 'secrets',
       schema: restoreSchema,
-      maxBody: longestBackup,
-      handle: async (call) => found(call, await secrets.restore(call.grant, call.body.value)),
+      maxBody: largestRestore,
+      handle: async (call) => {
+        const identify = (name: string, version: string) => `${call.origin}/secrets/${name}/${version}`;
+        return found(call, await secrets.restore(call.grant, { blob: call.body.value, identify }));
+      },
     }),
   ];
 }

@@ -16,6 +16,7 @@ import { type ApiVersion, has } from '../versions.ts';
 /** The largest time that JSON clients in every language hold: the end of the year 9999, in Unix seconds. */
 const endOfTime = 253_402_300_799;
 const mostTags = 15;
+const halfPair = 'It holds half of a surrogate pair.';
 
 const time = v.nullish(
   v.pipe(
@@ -26,26 +27,52 @@ const time = v.nullish(
   ),
 );
 
+function isJsonObject(input: unknown): input is Readonly<Record<string, unknown>> {
+  return typeof input === 'object' && input !== null && !Array.isArray(input);
+}
+
+/** A JSON object with these members, others ignored; unlike the library's own, it refuses arrays. */
+export function objectSchema<E extends v.ObjectEntries>(entries: E) {
+  return v.pipe(v.custom<object>(isJsonObject, 'It must be an object.'), v.object(entries));
+}
+
 /** The attributes that a caller may set; read-only ones are ignored, as Azure does. */
 export const attributesSchema = v.nullish(
-  v.object({ enabled: v.nullish(v.boolean()), nbf: time, exp: time }),
+  objectSchema({ enabled: v.nullish(v.boolean()), nbf: time, exp: time }),
 );
 
-/** Tags: at most 15, names and values of at most `longest` characters (LIMITS §2). */
+type Tags = Readonly<Record<string, string>>;
+
+/**
+ * Tags: at most 15, names and values of at most `longest` characters (LIMITS §2). The library's records leave out
+ * names such as `constructor` without a word, so that the members are checked here.
+ */
 export function tagsSchema(longest: number) {
-  const text = v.pipe(v.string(), v.maxLength(longest, `At most ${longest} characters.`), wellFormed());
-  const entries = v.record(v.pipe(text, v.minLength(1, 'A tag needs a name.')), text);
+  const every = (test: (text: string) => boolean) => (tags: Tags) =>
+    Object.entries(tags).every(([name, value]) => test(name) && test(value));
   return v.nullish(
     v.pipe(
-      entries,
+      v.custom<Tags>(
+        (input) => isJsonObject(input) && Object.values(input).every((value) => typeof value === 'string'),
+        'It must be an object whose members are strings.',
+      ),
       v.check((tags) => Object.keys(tags).length <= mostTags, `At most ${mostTags} tags.`),
+      v.check((tags) => !Object.hasOwn(tags, ''), 'A tag needs a name.'),
+      v.check(
+        every((text) => text.length <= longest),
+        `At most ${longest} characters.`,
+      ),
+      v.check(
+        every((text) => text.isWellFormed()),
+        halfPair,
+      ),
     ),
   );
 }
 
 /** Refuses text that UTF-8 cannot hold: storing it would change it silently. */
 export function wellFormed() {
-  return v.check((text: string) => text.isWellFormed(), 'It holds half of a surrogate pair.');
+  return v.check((text: string) => text.isWellFormed(), halfPair);
 }
 
 export interface AttributesWire {
