@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { type Control, remoteControl } from './api/control/socket.ts';
 import { tailAuditLog } from './audit/tail.ts';
+import { type AuditVerification, verifyAuditLog } from './audit/verify.ts';
 import type { Config } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
@@ -11,11 +12,11 @@ import type { Fetch } from './identity/remote-keys.ts';
 import { createLog } from './logging.ts';
 import { createControl } from './service/control.ts';
 import { buildCore } from './service/core.ts';
-import { openData, StartRefused, type Tools } from './service/data.ts';
+import { openData, openStore, StartRefused, type Tools } from './service/data.ts';
 import { seedDev } from './service/dev-seed.ts';
 import { type Serving, startServing } from './service/serving.ts';
 
-export type { Control };
+export type { AuditVerification, Control };
 export { StartRefused };
 
 /** What a caller may replace, for tests: time, randomness, the log and the way out to external issuers. */
@@ -70,12 +71,37 @@ export async function openService(config: Config, surroundings: Surroundings = {
 export async function openControl(config: Config): Promise<{ control: Control; close(): Promise<void> }> {
   const remote = await servingControl(config);
   if (remote !== undefined) return { control: remote, close: async () => undefined };
-  if (!existsSync(config.paths.rootKey)) {
-    throw new StartRefused(
-      `There is no Strongroom in ${config.data}. Start one there, or name its folder with --data.`,
-    );
+  assertThere(config);
+  return openService(offline(config));
+}
+
+/** A command that works on a stopped server's folder seeds nothing and says little. */
+function offline(config: Config): Config {
+  return { ...config, dev: false, logLevel: 'warn' };
+}
+
+function assertThere(config: Config): void {
+  if (existsSync(config.paths.rootKey) || existsSync(config.paths.database)) return;
+  throw new StartRefused(
+    `There is no Strongroom in ${config.data}. Start one there, or name its folder with --data.`,
+  );
+}
+
+/**
+ * Checks the audit log: in the serving process, or here where none serves, and then without opening it for writing,
+ * which a changed log does not allow.
+ */
+export async function verifyAudit(config: Config): Promise<AuditVerification> {
+  const remote = await servingControl(config);
+  if (remote !== undefined) return (await remote('audit verify', {})) as AuditVerification;
+  assertThere(config);
+  const log = createLog('warn');
+  const store = await openStore({ config: offline(config), clock: systemClock, random: systemRandom, log });
+  try {
+    return await verifyAuditLog({ mac: store.auditMac, anchors: store.anchors }, config.paths.audit);
+  } finally {
+    await store.close();
   }
-  return openService({ ...config, dev: false, logLevel: 'warn' });
 }
 
 /** The operations of the process that serves the data folder; undefined if none does. */

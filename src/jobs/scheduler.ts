@@ -14,6 +14,11 @@ export interface Scheduler {
   stop(): Promise<void>;
 }
 
+/** A job that throws before its first wait fails like any other. */
+async function begin(job: Job): Promise<void> {
+  await job.run();
+}
+
 /** Starts the jobs; each runs first after its interval. */
 export function startJobs(deps: { clock: Clock; log: Log }, jobs: readonly Job[]): Scheduler {
   const timers = new Map<Job, Timer>();
@@ -24,8 +29,7 @@ export function startJobs(deps: { clock: Clock; log: Log }, jobs: readonly Job[]
     timers.set(
       job,
       deps.clock.after(job.every, () => {
-        const run = job
-          .run()
+        const run = begin(job)
           .catch((error: unknown) => deps.log.error('job failed', { job: job.name, error }))
           .finally(() => {
             running.delete(run);

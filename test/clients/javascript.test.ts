@@ -1,0 +1,76 @@
+/**
+ * Proves that unchanged programs for Azure Key Vault, with Azure's URLs, DefaultAzureCredential and challenge
+ * verification, run through `exec`: with the newest JavaScript libraries, the oldest, and every major between.
+ */
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  checkout,
+  type ServerProcess,
+  startProcess,
+  strongroom,
+  type TemporaryFolder,
+  temporaryFolder,
+} from '../support/process.ts';
+
+const programs = join(import.meta.dirname, 'programs');
+
+let folder: TemporaryFolder;
+let server: ServerProcess;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  server = await startProcess(folder.path);
+});
+afterAll(async () => {
+  await server.end();
+  await folder.remove();
+});
+
+const newest = '@azure/keyvault-secrets';
+const oldest = 'keyvault-secrets-oldest';
+
+test.concurrent.each([
+  ['@azure/identity', newest],
+  ['identity-4', newest],
+  ['identity-3', newest],
+  ['identity-2', newest],
+  ['identity-1', newest],
+  ['@azure/identity', oldest],
+  ['identity-1', oldest],
+])('all of SecretClient works with %s and %s', async (identity, secrets) => {
+  const args = ['exec', '--data', folder.path, '--', 'node', join(programs, 'secrets.mjs')];
+  const env = { IDENTITY: identity, KEYVAULT_SECRETS: secrets };
+  const { code, stdout, stderr } = await strongroom(args, { env });
+  const parser = secrets === newest ? 'with' : 'without';
+  expect({ code, stdout, stderr }).toEqual({
+    code: 0,
+    stdout: `done ${parser} an identifier parser\n`,
+    stderr: '',
+  });
+});
+
+test.concurrent.each(['@azure/identity', 'identity-4', 'identity-3', 'identity-2', 'identity-1'])(
+  'the managed identity signs in through %s, without a client secret in the environment',
+  async (identity) => {
+    const listed = await strongroom(['identity', 'list', '--json', '--data', folder.path]);
+    const { identities } = JSON.parse(listed.stdout) as { identities: { name: string; objectId: string }[] };
+    const workload = identities.find(({ name }) => name === 'workload');
+    const args = ['exec', '--data', folder.path, '--managed-identity', '--'];
+    const ran = await strongroom([...args, 'node', join(programs, 'managed-identity.mjs')], {
+      env: { IDENTITY: identity, EXPECTED_OBJECT_ID: workload?.objectId },
+    });
+    expect(ran).toMatchObject({ code: 0, stdout: 'done\n', stderr: '' });
+  },
+);
+
+test('the example in the checkout runs on a server of its own', async () => {
+  const ran = await strongroom([
+    'exec',
+    '--ephemeral',
+    '--',
+    'node',
+    join(checkout, 'examples', 'secrets.mjs'),
+  ]);
+  expect(ran).toMatchObject({ code: 0, stderr: '' });
+  expect(ran.stdout).toContain('get       newest: a newer value, first: a value');
+});
