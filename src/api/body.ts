@@ -28,6 +28,7 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    let whole = false;
     request.on('data', (chunk: Buffer) => {
       length += chunk.length;
       if (length > limit) {
@@ -38,14 +39,15 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
       }
       chunks.push(chunk);
     });
-    request.on('end', () =>
-      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)),
-    );
-    request.on('error', (cause) =>
-      reject(new Failure('badParameter', 'The body did not arrive whole.', { cause })),
-    );
-    // After the end this changes nothing; without one, as when the client left before, nothing else would come.
-    const gone = () => reject(new Failure('badParameter', 'The body did not arrive whole.'));
+    request.on('end', () => {
+      whole = true;
+      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+    });
+    // A client that left before sends no more events than this one, or none at all.
+    const gone = (cause?: Error) => {
+      if (!whole) reject(new Failure('badParameter', 'The body did not arrive whole.', { cause }));
+    };
+    request.on('error', gone);
     request.on('close', gone);
     if (request.destroyed) gone();
   });

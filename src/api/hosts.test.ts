@@ -81,7 +81,7 @@ describe('audiences', () => {
     expect(hosts.find('dev.vault.azure.net')?.audiences).toEqual([
       'https://vault.azure.net',
       'https://vault.strongroom.localhost',
-      'https://vault.strongroom.localhost',
+      'https://vault.strongroom.localhost:8443',
     ]);
     expect(hosts.find('dev.vault.strongroom.localhost:8443')?.audiences).toEqual([
       'https://vault.strongroom.localhost:8443',

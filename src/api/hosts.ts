@@ -143,7 +143,7 @@ function audiencesOf(
   at: { family: string; domain: string; port: string; ownPort: string },
 ): readonly string[] {
   const azure = azureAudiences[api];
-  const own = [at.port, at.ownPort, ''].map((port) => `https://${api}.${at.domain}${port}`);
+  const own = [...new Set([at.port, at.ownPort, ''])].map((port) => `https://${api}.${at.domain}${port}`);
   return at.family === 'azure' ? [...azure, ...own] : [...own, ...azure];
 }
 

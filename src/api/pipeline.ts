@@ -4,6 +4,7 @@
  * audit record is written; a request whose record cannot be written fails.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AuditLog } from '../audit/log.ts';
 import type { CachedAssignments } from '../authorization/assignment-cache.ts';
 import {
@@ -20,7 +21,7 @@ import type { Log } from '../core/log.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Random } from '../core/random.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
-import type { ExpectedToken, TokenValidator } from '../identity/validator.ts';
+import type { ExpectedToken, LastToken, TokenValidator } from '../identity/validator.ts';
 import { readJson } from './body.ts';
 import { asFailure, dataPlaneBody, resultCode, statusOf, tokenBody } from './errors.ts';
 import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
@@ -115,7 +116,7 @@ async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostT
   const expected = { audiences: target.audiences, tenantId: vault.tenantId };
   const token = bearerToken(exchange.request);
   const principal =
-    (token === undefined ? undefined : deps.validator.cached(token, expected)) ??
+    (token === undefined ? undefined : deps.validator.cached(token, expected, lastToken(exchange.request))) ??
     (await authenticate(deps, exchange, { token, expected, target }));
   exchange.principal = principal;
   exchange.operation = 'Unknown';
@@ -144,6 +145,15 @@ async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostT
     failure: undefined,
     id: reply.id,
   };
+}
+
+/** Where a connection's last token is kept: on its socket, which nothing outlives. */
+const lastTokenKey = Symbol('last token');
+
+function lastToken(request: IncomingMessage): LastToken {
+  const socket: Socket & { [lastTokenKey]?: LastToken } = request.socket;
+  socket[lastTokenKey] ??= { token: '', digest: '' };
+  return socket[lastTokenKey];
 }
 
 /** The token of the Authorization header (RFC 6750 §2.1); undefined if there is none. */

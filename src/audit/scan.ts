@@ -126,7 +126,8 @@ function isEndOfAbandoned(scan: Scan, { name, next }: ScannedFile): boolean {
 }
 
 function reportTornEnd(scan: Scan, file: ScannedFile, line: number): void {
-  const message = 'the end from here on is incomplete: a write was cut off or is under way';
+  const message =
+    'the end from here on is not vouched for: a write that was cut off (the next start sets it aside), or added lines';
   scan.report({ kind: file.isLast ? 'torn' : 'changed', file: file.name, line, message });
 }
 

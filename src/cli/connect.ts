@@ -32,7 +32,7 @@ export async function connectEphemeral(): Promise<Connection> {
   try {
     const listen = ['127.0.0.1', '::1'];
     const flags = { data: folder, dev: true, listen, port: 0, localPort: 0, logLevel: 'warn' };
-    const service = await openService(loadConfig({ flags }));
+    const service = await openService(loadConfig({ flags, environment: {} }));
     const close = async () => {
       await service.close();
       remove();

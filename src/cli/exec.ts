@@ -58,12 +58,17 @@ interface HeldSignals {
   release(): void;
 }
 
+/** A terminal gives what is typed to the command as well, which must not get it twice. */
+function isTyped(signal: NodeJS.Signals): boolean {
+  return process.stdin.isTTY === true && (signal === 'SIGINT' || signal === 'SIGQUIT');
+}
+
 function holdSignals(): HeldSignals {
   let early: NodeJS.Signals | undefined;
   let receiver: ChildProcess | undefined;
   const pass = (signal: NodeJS.Signals) => {
     if (receiver === undefined) early ??= signal;
-    else receiver.kill(signal);
+    else if (!isTyped(signal)) receiver.kill(signal);
   };
   for (const signal of forwarded) process.on(signal, pass);
   return {

@@ -90,6 +90,8 @@ async function banner(config: Config, addresses: Addresses, control: Control): P
   const [first] = vaults;
   const name = first?.name ?? 'NAME';
   const folder = config.data === `${process.cwd()}/.strongroom` ? '' : ` --data ${shellWord(config.data)}`;
+  const checkout = isCheckout();
+  const command = checkout ? 'bin/strongroom' : 'strongroom';
   const throughExec = addresses.localPort !== undefined;
   const lines = [
     `Strongroom ${productVersion()} serves at port ${addresses.port} (HTTPS), data in ${config.data}`,
@@ -102,7 +104,7 @@ async function banner(config: Config, addresses: Addresses, control: Control): P
       ]),
   ];
   if (vaults.length > 5) lines.push(`           and ${vaults.length - 5} more`);
-  if (vaults.length === 0) lines.push('  There is no vault yet. Make one:  strongroom vault create NAME');
+  if (vaults.length === 0) lines.push(`  There is no vault yet. Make one:  ${command} vault create NAME`);
   if (addresses.localPort !== undefined) {
     lines.push(
       `  local    http://127.0.0.1:${addresses.localPort}/  proxy and managed identity, this machine only`,
@@ -110,14 +112,19 @@ async function banner(config: Config, addresses: Addresses, control: Control): P
     lines.push('');
     lines.push('Run Azure code unchanged, in a second terminal:');
     lines.push('');
-    lines.push(`  bin/strongroom exec${folder} -- node examples/secrets.mjs`);
+    lines.push(`  ${command} exec${folder} -- node ${checkout ? 'examples/secrets.mjs' : 'app.mjs'}`);
     lines.push(
-      `  bin/strongroom exec${folder} -- curl 'https://${name}.vault.azure.net/secrets?api-version=2025-07-01'`,
+      `  ${command} exec${folder} -- curl 'https://${name}.vault.azure.net/secrets?api-version=2025-07-01'`,
     );
-    lines.push(`  eval "$(bin/strongroom env${folder})"      # the same for a whole shell`);
+    lines.push(`  eval "$(${command} env${folder})"      # the same for a whole shell`);
   }
   lines.push('', 'Stop with Ctrl-C.');
   return lines.join('\n');
+}
+
+/** Whether this runs from source, and not as the installed package. */
+function isCheckout(): boolean {
+  return import.meta.filename.endsWith('.ts');
 }
 
 /** The usual reason in words for people. */

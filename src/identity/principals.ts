@@ -66,12 +66,12 @@ export interface DirectoryDeps {
   readonly random: Random;
 }
 
-/** Registers an application and its service principal. */
+/** Registers an application and its service principal; a `resourceId` is for finding it again. */
 export function createApplication(
   deps: DirectoryDeps,
-  input: { tenantId: string; displayName: string },
+  input: { tenantId: string; displayName: string; resourceId?: string },
 ): Promise<PrincipalRecord> {
-  return register(deps, { ...input, kind: 'application', resourceId: undefined });
+  return register(deps, { ...input, kind: 'application', resourceId: input.resourceId });
 }
 
 /** Registers a managed identity, which gets its tokens from this machine and has no secrets. */

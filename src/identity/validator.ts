@@ -34,10 +34,19 @@ export interface ExpectedToken {
 
 /** Tells who calls. */
 export interface TokenValidator {
-  /** The principal of a token that has been verified before and is still good, without any waiting. */
-  cached(token: string, expected: ExpectedToken): Principal | undefined;
+  /**
+   * The principal of a token that has been verified before and is still good, without any waiting. `last` spares the
+   * digest of a token that comes again on the same connection.
+   */
+  cached(token: string, expected: ExpectedToken, last?: LastToken): Principal | undefined;
   /** The principal of the token; fails with `unauthorized`, in Azure's words where they are known. */
   validate(token: string, expected: ExpectedToken): Promise<Principal>;
+}
+
+/** The token that a connection sent last, and its digest; kept by the connection, for as long as it is open. */
+export interface LastToken {
+  token: string;
+  digest: string;
 }
 
 export interface TokenValidatorDeps extends RemoteKeysDeps {
@@ -86,8 +95,12 @@ export function createTokenValidator(
   const verified = new LruMap<VerifiedToken>(options.cacheSize ?? 10_000);
   const sourceOf = createSources(deps, options);
 
-  function recall(token: string): { name: string; known: VerifiedToken | undefined } {
-    const name = sha256Base64(token);
+  function recall(token: string, last?: LastToken): { name: string; known: VerifiedToken | undefined } {
+    const name = last?.token === token ? last.digest : sha256Base64(token);
+    if (last !== undefined) {
+      last.token = token;
+      last.digest = name;
+    }
     const known = verified.get(name);
     if (known === undefined) return { name, known };
     if (clock.now() < known.expires && known.source.keys.has(known.kid)) return { name, known };
@@ -107,9 +120,9 @@ export function createTokenValidator(
   }
 
   return {
-    cached(token, expected) {
+    cached(token, expected, last) {
       if (token.length > longestToken) return undefined;
-      const { known } = recall(token);
+      const { known } = recall(token, last);
       if (known === undefined || known.principal.tenantId !== expected.tenantId) return undefined;
       return hasAudience(known, expected) ? known.principal : undefined;
     },

@@ -55,10 +55,19 @@ async function makeIdentities(
       resourceGroup: defaultResourceGroup,
       location: defaultLocation,
     }));
-  const of = { tenantId: tenant.id };
-  const administrator = await createApplication(deps, { ...of, displayName: 'administrator' });
-  const developer = await createApplication(deps, { ...of, displayName: 'developer' });
-  const workload = await createManagedIdentity(deps, { ...of, displayName: 'workload' });
+  // Each is found again by its resource id, so that a first start that was cut short makes none of them twice.
+  const found = async (resourceId: string, make: () => Promise<PrincipalRecord>): Promise<PrincipalRecord> =>
+    (await deps.store.byResourceId(tenant.id, resourceId)) ?? make();
+  const application = (displayName: string) => {
+    const resourceId = `/strongroom/dev/${displayName}`;
+    return found(resourceId, () => createApplication(deps, { tenantId: tenant.id, displayName, resourceId }));
+  };
+  const administrator = await application('administrator');
+  const developer = await application('developer');
+  const workloadId = `/subscriptions/${subscription.id}/resourcegroups/${defaultResourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/workload`;
+  const workload = await found(workloadId, () =>
+    createManagedIdentity(deps, { tenantId: tenant.id, displayName: 'workload', resourceId: workloadId }),
+  );
   await giveAdministration(tools, core, {
     principal: administrator,
     scope: `/subscriptions/${subscription.id}`,

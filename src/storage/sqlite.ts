@@ -4,7 +4,7 @@
  */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { type ControlledTransaction, Kysely, SqliteDialect } from 'kysely';
+import { type ControlledTransaction, Kysely, SqliteAdapter, SqliteDialect } from 'kysely';
 import { type Database, type Reader, storageUnavailable, type WriteJob } from './database.ts';
 import { migrate } from './migrate.ts';
 import type { Schema } from './schema.ts';
@@ -42,13 +42,26 @@ export async function openSqlite(path: string, inspect?: (read: Reader) => Promi
   };
 }
 
+/** SQLite's DDL is transactional; without being told, the migrator would leave a schema half-made by a crash. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
+class TransactionalDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalAdapter();
+  }
+}
+
 function connect(path: string): Kysely<Schema> {
   const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
   // FULL: a commit that was answered survives a power cut (https://sqlite.org/pragma.html#pragma_synchronous).
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;');
   const statements = new Map<string, AdaptedStatement>();
   return new Kysely<Schema>({
-    dialect: new SqliteDialect({
+    dialect: new TransactionalDialect({
       database: {
         close: () => database.close(),
         prepare(sql) {

@@ -52,9 +52,16 @@ export function bareEnvironment(extra: RunOptions['env'] = {}): Record<string, s
   );
 }
 
+/** A test that fails half-way must leave no server behind. */
+const living = new Set<ChildProcessWithoutNullStreams>();
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
 /** Starts any command; everything that it writes is kept. */
 export function launch(command: string, args: readonly string[], options: RunOptions = {}): Running {
   const child = spawn(command, args, { cwd: options.cwd ?? checkout, env: bareEnvironment(options.env) });
+  living.add(child);
   const output = { stdout: '', stderr: '' };
   let ended = false;
   const looking = new Set<() => void>();
@@ -70,6 +77,7 @@ export function launch(command: string, args: readonly string[], options: RunOpt
   const finished = new Promise<Finished>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {
+      living.delete(child);
       ended = true;
       resolve({ code, signal, ...output });
       look();
