@@ -14,7 +14,8 @@ export class LruMap<V> {
 
   get(key: string): V | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    // While there is room to spare nothing will be forgotten soon, and the order need not be kept.
+    if (value === undefined || this.#entries.size * 2 < this.#capacity) return value;
     this.#entries.delete(key);
     this.#entries.set(key, value);
     return value;
