@@ -30,7 +30,10 @@ const loopbackHost = /^(?:localhost|127\.0\.0\.1|\[::1\]|169\.254\.169\.254)(?::
 export function createLocalHandler(deps: LocalDeps): RequestListener {
   return (request, response) => {
     if (answerHealth(deps.readiness, request, response)) return;
-    void serve(deps, request, response);
+    serve(deps, request, response).catch((error: unknown) => {
+      deps.log.error('request could not be answered', { error });
+      response.destroy();
+    });
   };
 }
 

@@ -52,7 +52,11 @@ export interface PipelineDeps {
 export function createPipeline(deps: PipelineDeps): RequestListener {
   return (request, response) => {
     if (answerHealth(deps.readiness, request, response)) return;
-    void serve(deps, request, response);
+    serve(deps, request, response).catch((error: unknown) => {
+      // Nothing is known to end here; if something does, it is one connection that ends and not the server.
+      deps.log.error('request could not be answered', { error });
+      response.destroy();
+    });
   };
 }
 

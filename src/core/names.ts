@@ -7,6 +7,7 @@ export type ObjectKind = 'secrets' | 'keys' | 'certificates';
 const objectName = /^[0-9a-zA-Z-]{1,127}$/;
 /** 3 to 24 of letters, digits and single hyphens; starts with a letter, ends with a letter or digit. */
 const vaultName = /^(?=.{3,24}$)[a-zA-Z](?:-?[a-zA-Z0-9])+$/;
+const location = /^[a-z0-9-]{1,64}$/;
 const guid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 /** Resource group: 1 to 90 of word characters, `.`, `-`, `(`, `)`, not ending in a full stop. */
 const resourceGroupName = /^(?=.{1,90}$)[-\w.()]*[-\w()]$/;
@@ -17,6 +18,11 @@ export function isObjectName(text: string): boolean {
 
 export function isVaultName(text: string): boolean {
   return vaultName.test(text);
+}
+
+/** A region's name, as it goes into a header: lower-case letters, digits and hyphens. */
+export function isLocation(text: string): boolean {
+  return location.test(text);
 }
 
 export function isGuid(text: string): boolean {

@@ -54,3 +54,11 @@ test('identity create and grant take what names the data folder besides their ow
     expect.stringContaining('Key Vault Reader at /subscriptions/'),
   ]);
 });
+
+test('a location that no header could carry is refused', async () => {
+  const create = (location: string) =>
+    server.control('vault create', { name: `at-${location.length}`, location });
+  await expect(create('Zürich')).rejects.toMatchObject({ kind: 'badParameter' });
+  await expect(create('a\r\nb')).rejects.toMatchObject({ kind: 'badParameter' });
+  expect(await create('West US')).toMatchObject({ location: 'westus' });
+});

@@ -9,7 +9,7 @@ import {
 } from '../../authorization/network-rules.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
-import { foldCase, isResourceGroupName, isVaultName } from '../../core/names.ts';
+import { foldCase, isLocation, isResourceGroupName, isVaultName } from '../../core/names.ts';
 import type { Random } from '../../core/random.ts';
 import type { VaultKeys } from '../sealing/vault-keys.ts';
 import type { Vault, VaultRecord } from './vault.ts';
@@ -121,7 +121,8 @@ function newRecord(deps: Deps, input: NewVault): VaultRecord {
     tenantId: input.tenantId,
     subscriptionId: input.subscriptionId,
     resourceGroup: input.resourceGroup,
-    location: foldCase(input.location),
+    // Azure takes `West US` for `westus`.
+    location: foldCase(input.location).replaceAll(' ', ''),
     sku: input.sku ?? 'standard',
     enableRbacAuthorization: input.enableRbacAuthorization ?? true,
     accessPolicies: input.accessPolicies ?? [],
@@ -142,6 +143,12 @@ function assertValid(record: VaultRecord): void {
     throw new Failure(
       'badParameter',
       `The vault name '${record.name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The name must begin with a letter, end with a letter or digit, and not contain consecutive hyphens.`,
+    );
+  }
+  if (!isLocation(record.location)) {
+    throw new Failure(
+      'badParameter',
+      `The location '${record.location}' is invalid: letters, digits and hyphens only.`,
     );
   }
   if (!isResourceGroupName(record.resourceGroup)) {
