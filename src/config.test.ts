@@ -27,7 +27,7 @@ it('flags come before the environment, and that before the file', () => {
 });
 
 it('without --dev nothing listens beside the server; with it all is on the loopback', () => {
-  expect(load({})).toMatchObject({ dev: false, listen: ['::'], localPort: undefined, port: 8443 });
+  expect(load({})).toMatchObject({ dev: false, listen: ['0.0.0.0', '::'], localPort: undefined, port: 8443 });
   expect(load({ dev: true })).toMatchObject({ listen: ['127.0.0.1', '::1'], localPort: 8081 });
 });
 

@@ -204,7 +204,7 @@ function decide(settings: Settings): Config {
     ...rest,
     data,
     ...(passphrase === undefined ? {} : { passphrase }),
-    listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['::']),
+    listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['0.0.0.0', '::']),
     localPort: localPort ?? (rest.dev ? 8081 : undefined),
     publicPort,
     paths,

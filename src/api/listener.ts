@@ -108,12 +108,19 @@ function bind(
   at: { address: string; port: number; optional: boolean },
 ): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
+    const failed = (error: NodeJS.ErrnoException) => {
       const missing = error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT';
       if (at.optional && missing) resolve(undefined);
       else reject(error);
+    };
+    server.once('error', failed);
+    // IPv4 has an address of its own in the list; a second one for it would be in use.
+    server.listen({ port: at.port, host: at.address, ipv6Only: true }, () => {
+      server.off('error', failed);
+      // A connection that cannot be accepted (no file descriptors left, say) must not end the others.
+      server.on('error', () => undefined);
+      resolve((server.address() as AddressInfo).port);
     });
-    server.listen(at.port, at.address, () => resolve((server.address() as AddressInfo).port));
   });
 }
 

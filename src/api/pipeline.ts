@@ -1,11 +1,9 @@
 /**
- * The one path of every request, in this order: limit, host, open the audit record, find the vault, authenticate,
- * network rule, route, authorize, parse, handle, close the audit record, answer. Nothing is answered before its
- * audit record is written; a request whose record cannot be written fails.
+ * The one path of every request to an API, inside the frame of `serve.ts` (limit, open the audit record … close it,
+ * send), in this order: host, find the vault, authenticate, network rule, route, authorize, parse, handle.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
-import type { AuditLog } from '../audit/log.ts';
 import type { CachedAssignments } from '../authorization/assignment-cache.ts';
 import {
   assertNetworkAllows,
@@ -15,33 +13,23 @@ import {
   vaultScope,
 } from '../authorization/authorize.ts';
 import { grantRequest } from '../authorization/grant.ts';
-import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
-import type { Log } from '../core/log.ts';
 import type { Principal } from '../core/principal.ts';
-import type { Random } from '../core/random.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
 import type { ExpectedToken, LastToken, TokenValidator } from '../identity/validator.ts';
 import { readJson } from './body.ts';
-import { asFailure, dataPlaneBody, resultCode, statusOf, tokenBody } from './errors.ts';
-import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
-import { answerHealth, type Readiness } from './health.ts';
+import { dataPlaneBody, tokenBody } from './errors.ts';
+import type { Answer, Exchange } from './exchange.ts';
 import type { Hosts, HostTarget } from './hosts.ts';
-import type { Limiter } from './limits.ts';
 import type { LoginApi } from './login/routes.ts';
 import { loginHeaders, vaultHeaders } from './response-headers.ts';
+import { type ServeDeps, serveRequests } from './serve.ts';
 import type { VaultRouter } from './vault/router.ts';
 import { parseBody } from './vault/wire.ts';
 import { parseApiVersion } from './versions.ts';
 
-export interface PipelineDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly audit: AuditLog;
+export interface PipelineDeps extends ServeDeps {
   readonly hosts: Hosts;
-  readonly limiter: Limiter;
-  readonly readiness: Readiness;
   readonly vaults: Vaults;
   readonly validator: TokenValidator;
   readonly assignments: CachedAssignments;
@@ -50,44 +38,18 @@ export interface PipelineDeps {
 }
 
 export function createPipeline(deps: PipelineDeps): RequestListener {
-  return (request, response) => {
-    if (answerHealth(deps.readiness, request, response)) return;
-    serve(deps, request, response).catch((error: unknown) => {
-      // Nothing is known to end here; if something does, it is one connection that ends and not the server.
-      deps.log.error('request could not be answered', { error });
-      response.destroy();
-    });
-  };
-}
-
-async function serve(deps: PipelineDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const requestId = deps.random.guid();
-  const exchange = openExchange(request, {
-    response,
-    now: deps.clock.now(),
-    requestId,
+  const isLogin = (exchange: Exchange) => exchange.target?.api === 'login';
+  return serveRequests(deps, {
     methodOverride: true,
+    answer: (exchange) => answerTo(deps, exchange),
+    headers: (exchange) => (isLogin(exchange) ? loginHeaders(exchange) : vaultHeaders(exchange)),
+    refusalBody(failure, exchange) {
+      if (!isLogin(exchange)) return dataPlaneBody(failure);
+      const { requestId, clientRequestId } = exchange;
+      const correlationId = clientRequestId ?? requestId;
+      return tokenBody(failure, { requestId, correlationId, time: deps.clock.now() });
+    },
   });
-  let answer: Answer;
-  let entered = false;
-  try {
-    deps.limiter.enter();
-    entered = true;
-    answer = await answerTo(deps, exchange);
-  } catch (error) {
-    answer = refusal(deps, exchange, error);
-  }
-  try {
-    await deps.audit.append(auditEntry(exchange, answer, deps.clock.now()));
-  } catch (error) {
-    const unrecorded = new Failure('unavailable', 'The request cannot be recorded.', {
-      cause: error,
-      retryAfter: 1,
-    });
-    answer = refusal(deps, exchange, unrecorded);
-  }
-  if (entered) deps.limiter.leave();
-  send(deps, { exchange, answer }, response);
 }
 
 function answerTo(deps: PipelineDeps, exchange: Exchange): Promise<Answer> {
@@ -191,58 +153,4 @@ const noRoles = rolesFrom([]);
 async function rolesFor(deps: PipelineDeps, { vault, principal }: Question): Promise<PrincipalRoles> {
   // Under access policies role assignments count for nothing, and need not be read.
   return vault.enableRbacAuthorization ? deps.assignments.rolesOf(principal.objectId) : noRoles;
-}
-
-function refusal(deps: PipelineDeps, exchange: Exchange, error: unknown): Answer {
-  const failure = asFailure(error, exchange.requestId);
-  if (failure.cause !== undefined) {
-    const unforeseen = failure.kind === 'internal';
-    deps.log[unforeseen ? 'error' : 'warn'](unforeseen ? 'request failed' : failure.message, {
-      requestId: exchange.requestId,
-      operation: exchange.operation,
-      error: failure.cause,
-    });
-  }
-  const headers: string[] = [];
-  const isChallenge = failure.kind === 'unauthorized' || failure.kind === 'invalidClient';
-  if (isChallenge && exchange.challenge !== undefined) headers.push('WWW-Authenticate', exchange.challenge);
-  if (failure.retryAfter !== undefined) headers.push('Retry-After', String(failure.retryAfter));
-  const ids = {
-    requestId: exchange.requestId,
-    correlationId: exchange.clientRequestId ?? exchange.requestId,
-  };
-  const body =
-    exchange.target?.api === 'login'
-      ? tokenBody(failure, { ...ids, time: deps.clock.now() })
-      : dataPlaneBody(failure);
-  return {
-    status: statusOf(failure.kind),
-    body,
-    headers,
-    failure: { code: resultCode(failure.kind), description: failure.message },
-    id: undefined,
-  };
-}
-
-/** A body that nobody read and that is large or of unknown length is not worth waiting for: the connection ends. */
-const drainedBody = 1024 * 1024;
-
-function send(
-  deps: PipelineDeps,
-  done: { exchange: Exchange; answer: Answer },
-  response: ServerResponse,
-): void {
-  const { exchange, answer } = done;
-  const { request } = exchange;
-  const common = exchange.target?.api === 'login' ? loginHeaders(exchange) : vaultHeaders(exchange);
-  const headers = [...common, ...answer.headers];
-  if (answer.body !== undefined) {
-    headers.push('Content-Type', 'application/json; charset=utf-8');
-    headers.push('Content-Length', String(Buffer.byteLength(answer.body)));
-  }
-  const unread =
-    !request.complete && !(Number(request.headers['content-length'] ?? Number.NaN) <= drainedBody);
-  if (deps.readiness.draining || (unread && request.method !== 'GET')) headers.push('Connection', 'close');
-  response.writeHead(answer.status, headers);
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
 }

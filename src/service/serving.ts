@@ -8,6 +8,7 @@ import { type Listener, listenHttp, listenHttps } from '../api/listener.ts';
 import { createLocalHandler } from '../api/local-listener.ts';
 import { createLoginApi, type LoginDeps } from '../api/login/routes.ts';
 import { createPipeline } from '../api/pipeline.ts';
+import type { ServeDeps } from '../api/serve.ts';
 import {
   type Certificates,
   certificatesFromAuthority,
@@ -57,9 +58,16 @@ export async function startServing(
     });
     listeners.push(listener);
     core.ports.port = listener.port;
-    pipeline = buildPipeline(tools, data, { core, login });
+    const limits = { inFlight: config.maxInFlight, vaultTransactions: config.vaultTransactions };
+    const serving = {
+      ...tools,
+      audit: data.audit,
+      readiness: core.readiness,
+      limiter: createLimiter(clock, limits),
+    };
+    pipeline = buildPipeline(serving, { core, login });
     if (config.localPort !== undefined) {
-      const local = await listenLocal(tools, data, { core, login });
+      const local = await listenLocal(tools, data, { core, login, serving });
       listeners.push(local);
       core.ports.localPort = local.port;
     }
@@ -75,18 +83,11 @@ export async function startServing(
   }
 }
 
-function buildPipeline(tools: Tools, data: Data, of: { core: Core; login: LoginDeps }): RequestListener {
-  const { config, clock } = tools;
+function buildPipeline(serving: ServeDeps, of: { core: Core; login: LoginDeps }): RequestListener {
   const { core, login } = of;
   return createPipeline({
-    ...tools,
-    audit: data.audit,
+    ...serving,
     hosts: core.hosts,
-    limiter: createLimiter(clock, {
-      inFlight: config.maxInFlight,
-      vaultTransactions: config.vaultTransactions,
-    }),
-    readiness: core.readiness,
     vaults: core.vaults,
     validator: core.identity.createValidator(),
     assignments: core.assignments,
@@ -109,7 +110,7 @@ function loginDeps(core: Core): LoginDeps {
 async function listenLocal(
   tools: Tools,
   data: Data,
-  of: { core: Core; login: LoginDeps },
+  of: { core: Core; login: LoginDeps; serving: ServeDeps },
 ): Promise<Listener> {
   const { config, log } = tools;
   const { core } = of;
@@ -119,9 +120,7 @@ async function listenLocal(
     ...(dev === undefined ? {} : { systemAssigned: dev.managedIdentity }),
   };
   const handler = createLocalHandler({
-    ...tools,
-    audit: data.audit,
-    readiness: core.readiness,
+    ...of.serving,
     managedIdentity: {
       login: of.login,
       machine,

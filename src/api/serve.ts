@@ -1,0 +1,118 @@
+/**
+ * The frame of every request on either listener: health apart, it is counted in, answered or refused, recorded, and
+ * only then sent. Nothing is answered before its audit record is written; a request whose record cannot be written
+ * fails.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { AuditLog } from '../audit/log.ts';
+import type { Clock } from '../core/clock.ts';
+import { Failure } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import type { Random } from '../core/random.ts';
+import { asFailure, resultCode, statusOf } from './errors.ts';
+import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
+import { answerHealth, type Readiness } from './health.ts';
+import type { Limiter } from './limits.ts';
+
+export interface ServeDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly audit: AuditLog;
+  readonly limiter: Limiter;
+  readonly readiness: Readiness;
+}
+
+/** What tells the requests of one listener from those of the other. */
+export interface Served {
+  /** Whether a POST may name the verb that it stands for. */
+  readonly methodOverride: boolean;
+  /** Answers, or throws the refusal. */
+  readonly answer: (exchange: Exchange) => Promise<Answer>;
+  readonly refusalBody: (failure: Failure, exchange: Exchange) => string;
+  /** The headers of every answer, as name and value in turn. */
+  readonly headers: (exchange: Exchange) => string[];
+}
+
+export function serveRequests(deps: ServeDeps, served: Served): RequestListener {
+  return (request, response) => {
+    if (answerHealth(deps.readiness, request, response)) return;
+    serve({ ...deps, served }, request, response).catch((error: unknown) => {
+      // Nothing is known to end here; if something does, it is one connection that ends and not the server.
+      deps.log.error('request could not be answered', { error });
+      response.destroy();
+    });
+  };
+}
+
+type Deps = ServeDeps & { readonly served: Served };
+
+async function serve(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const exchange = openExchange(request, {
+    response,
+    now: deps.clock.now(),
+    requestId: deps.random.guid(),
+    methodOverride: deps.served.methodOverride,
+  });
+  let answer: Answer;
+  let entered = false;
+  try {
+    deps.limiter.enter();
+    entered = true;
+    answer = await deps.served.answer(exchange);
+  } catch (error) {
+    answer = refusal(deps, exchange, error);
+  }
+  try {
+    await deps.audit.append(auditEntry(exchange, answer, deps.clock.now()));
+  } catch (cause) {
+    const unrecorded = new Failure('unavailable', 'The request cannot be recorded.', {
+      cause,
+      retryAfter: 1,
+    });
+    answer = refusal(deps, exchange, unrecorded);
+  }
+  if (entered) deps.limiter.leave();
+  send(deps, { exchange, answer }, response);
+}
+
+function refusal(deps: Deps, exchange: Exchange, error: unknown): Answer {
+  const failure = asFailure(error, exchange.requestId);
+  if (failure.cause !== undefined) {
+    const unforeseen = failure.kind === 'internal';
+    deps.log[unforeseen ? 'error' : 'warn'](unforeseen ? 'request failed' : failure.message, {
+      requestId: exchange.requestId,
+      operation: exchange.operation,
+      error: failure.cause,
+    });
+  }
+  const headers: string[] = [];
+  const isChallenge = failure.kind === 'unauthorized' || failure.kind === 'invalidClient';
+  if (isChallenge && exchange.challenge !== undefined) headers.push('WWW-Authenticate', exchange.challenge);
+  if (failure.retryAfter !== undefined) headers.push('Retry-After', String(failure.retryAfter));
+  return {
+    status: statusOf(failure.kind),
+    body: deps.served.refusalBody(failure, exchange),
+    headers,
+    failure: { code: resultCode(failure.kind), description: failure.message },
+    id: undefined,
+  };
+}
+
+/** A body that nobody read and that is large or of unknown length is not worth waiting for: the connection ends. */
+const drainedBody = 1024 * 1024;
+
+function send(deps: Deps, done: { exchange: Exchange; answer: Answer }, response: ServerResponse): void {
+  const { exchange, answer } = done;
+  const { request } = exchange;
+  const headers = [...deps.served.headers(exchange), ...answer.headers];
+  if (answer.body !== undefined) {
+    headers.push('Content-Type', 'application/json; charset=utf-8');
+    headers.push('Content-Length', String(Buffer.byteLength(answer.body)));
+  }
+  const unread =
+    !request.complete && !(Number(request.headers['content-length'] ?? Number.NaN) <= drainedBody);
+  if (deps.readiness.draining || (unread && request.method !== 'GET')) headers.push('Connection', 'close');
+  response.writeHead(answer.status, headers);
+  response.end(request.method === 'HEAD' ? undefined : answer.body);
+}
