@@ -295,12 +295,23 @@ describe('scopes and resources', () => {
     expect((await readVault(reply.json.access_token)).status).toBe(200);
   });
 
+  test('the scopes of OpenID Connect, which MSAL for Go adds to each request, change nothing', async () => {
+    for (const scope of [
+      `${vaultResource}/.default openid offline_access profile`,
+      ` openid  ${vaultResource}/.default email`,
+    ]) {
+      const reply = await askToken({ form: { scope } });
+      expect(decodeJwt(reply.json.access_token).aud).toBe(vaultResource);
+      expect(reply.json).not.toHaveProperty('id_token');
+    }
+  });
+
   test('a scope that is not one resource is refused', async () => {
     for (const scope of [
       vaultResource,
       '/.default',
       'openid',
-      `${vaultResource}/.default offline_access`,
+      'openid profile offline_access',
       `${vaultResource}/.default https://graph.microsoft.com/.default`,
       `${vaultResource}/user_impersonation`,
     ]) {
