@@ -48,6 +48,8 @@ function trustVariables(
   const java = [
     `-Dhttps.proxyHost=${proxy.hostname}`,
     `-Dhttps.proxyPort=${proxy.port}`,
+    // The managed identity endpoint is asked directly (Java has one list for both schemes).
+    '-Dhttp.nonProxyHosts=localhost|127.0.0.1|[::1]',
     `-Djavax.net.ssl.trustStore=${from.trustStore}`,
     '-Djavax.net.ssl.trustStoreType=PKCS12',
     `-Djavax.net.ssl.trustStorePassword=${from.trustStorePassword}`,

@@ -1,6 +1,6 @@
 /**
- * Proves that what `exec` and `env` set reaches programs in other languages: curl and Python make their calls;
- * Java, Go, .NET and git are given the variables that they read, and Java opens the trust store.
+ * Proves that what `exec` and `env` set reaches programs in other languages: curl, Python, Go and Java make their calls;
+ * .NET and git are given the variables that they read, and Java opens the trust store.
  */
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -88,6 +88,19 @@ test('the Python libraries work, by client secret and as the managed identity', 
       join(import.meta.dirname, 'programs', 'vault_secrets.py'),
     ]);
     expect(ran).toMatchObject({ code: 0, stdout: 'done\n', stderr: '' });
+  }
+});
+
+/** Programs that `.ci/run` builds beforehand, each named by a variable that holds its command line. */
+test.each([
+  ['Go', 'STRONGROOM_GO_CLIENT'],
+  ['Java', 'STRONGROOM_JAVA_CLIENT'],
+])('the %s libraries work, by client secret and as the managed identity', async (language, variable) => {
+  const words = process.env[variable]?.split(' ') ?? [];
+  if (!optional(`${language} client through exec`, words.length > 0, `${variable} names no program`)) return;
+  for (const identity of [[], ['--managed-identity']]) {
+    const ran = await strongroom(['exec', '--data', folder.path, ...identity, '--', ...words]);
+    expect(ran).toMatchObject({ code: 0, stdout: 'done\n' });
   }
 });
 

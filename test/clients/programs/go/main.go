@@ -1,0 +1,59 @@
+// Ordinary Azure code in Go: sets, reads, lists, deletes, recovers and purges a secret.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+)
+
+func main() {
+	ctx := context.Background()
+	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	check(err)
+	client, err := azsecrets.NewClient("https://dev.vault.azure.net", credential, nil)
+	check(err)
+
+	name, value := "by-go", "from Go"
+	_, err = client.SetSecret(ctx, name, azsecrets.SetSecretParameters{Value: &value}, nil)
+	check(err)
+	found, err := client.GetSecret(ctx, name, "", nil)
+	check(err)
+	expect(*found.Value == value, "the value that was set is read")
+
+	listed := false
+	pages := client.NewListSecretPropertiesPager(nil)
+	for pages.More() {
+		page, err := pages.NextPage(ctx)
+		check(err)
+		for _, secret := range page.Value {
+			listed = listed || secret.ID.Name() == name
+		}
+	}
+	expect(listed, "the secret is listed")
+
+	_, err = client.DeleteSecret(ctx, name, nil)
+	check(err)
+	_, err = client.RecoverDeletedSecret(ctx, name, nil)
+	check(err)
+	_, err = client.DeleteSecret(ctx, name, nil)
+	check(err)
+	_, err = client.PurgeDeletedSecret(ctx, name, nil)
+	check(err)
+	fmt.Println("done")
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func expect(holds bool, what string) {
+	if !holds {
+		log.Fatal("not so: " + what)
+	}
+}
