@@ -5,10 +5,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditEntry } from '../audit/record.ts';
 import type { Principal } from '../core/principal.ts';
+import { type Connection, connectionOf } from './connection.ts';
 import type { HostTarget } from './hosts.ts';
+import type { Query, TargetParser } from './request-target.ts';
 
 export interface Exchange {
   readonly request: IncomingMessage;
+  readonly connection: Connection;
   /** See `BodySource`. */
   readonly proceed: (() => void) | undefined;
   readonly started: number;
@@ -16,11 +19,10 @@ export interface Exchange {
   readonly requestId: string;
   /** The caller's own id, echoed; undefined if it sent none that can be. */
   clientRequestId: string | undefined;
-  readonly clientAddress: string;
   readonly method: string;
   /** The path as sent, without the query. */
   readonly path: string;
-  readonly query: URLSearchParams;
+  readonly query: Query;
   target: HostTarget | undefined;
   /** The audit record's operationName. */
   operation: string;
@@ -46,22 +48,28 @@ const echoable = /^[\x20-\x7e]{1,128}$/;
 
 export function openExchange(
   request: IncomingMessage,
-  at: { response: ServerResponse; now: number; requestId: string; methodOverride: boolean },
+  at: {
+    response: ServerResponse;
+    now: number;
+    requestId: string;
+    methodOverride: boolean;
+    parseTarget: TargetParser;
+  },
 ): Exchange {
-  const url = request.url ?? '/';
-  const mark = url.indexOf('?');
-  const clientRequestId = header(request, 'x-ms-client-request-id');
+  const { path, query } = at.parseTarget(request.url ?? '/');
+  const { headers } = request;
+  const clientRequestId = single(headers['x-ms-client-request-id']);
   return {
     request,
-    proceed: request.headers.expect === undefined ? undefined : () => at.response.writeContinue(),
+    connection: connectionOf(request),
+    proceed: headers.expect === undefined ? undefined : () => at.response.writeContinue(),
     started: at.now,
     requestId: at.requestId,
     clientRequestId:
       clientRequestId !== undefined && echoable.test(clientRequestId) ? clientRequestId : undefined,
-    clientAddress: plainAddress(request.socket.remoteAddress ?? ''),
     method: at.methodOverride ? methodOf(request) : (request.method ?? 'GET'),
-    path: mark < 0 ? url : url.slice(0, mark),
-    query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
+    path,
+    query,
     target: undefined,
     operation: 'Unknown',
     resourceId: '',
@@ -74,8 +82,11 @@ export function openExchange(
 
 /** A header's one value; undefined when it is missing. */
 export function header(request: IncomingMessage, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
+  return single(request.headers[name]);
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'object' ? value[0] : value;
 }
 
 /** Azure lets a POST stand in for another verb, named in `X-HTTP-METHOD`. */
@@ -83,11 +94,6 @@ function methodOf(request: IncomingMessage): string {
   const method = request.method ?? 'GET';
   if (method !== 'POST') return method;
   return (header(request, 'x-http-method') ?? method).toUpperCase();
-}
-
-/** An IPv4 address that came over an IPv6 socket, as the IPv4 address that it is. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 
 export function auditEntry(exchange: Exchange, answer: Answer, now: number): AuditEntry {
@@ -100,7 +106,7 @@ export function auditEntry(exchange: Exchange, answer: Answer, now: number): Aud
     status: answer.status,
     failure: answer.failure,
     durationMs: now - exchange.started,
-    callerIpAddress: exchange.clientAddress,
+    callerIpAddress: exchange.connection.clientAddress,
     correlationId: exchange.clientRequestId ?? exchange.requestId,
     principal: exchange.principal,
     userAgent: request.headers['user-agent'] ?? '',

@@ -16,6 +16,8 @@ export interface HostTarget {
   readonly port: string;
   /** Host and port for identifiers. */
   readonly authority: string;
+  /** `https://` and the authority. */
+  readonly origin: string;
   /**
    * The audiences that a token for this API may carry, the one that the challenge names first: either family's,
    * with or without the port.
@@ -96,6 +98,7 @@ export function createHosts(options: { domain: string; port: () => number }): Ho
       family,
       port,
       authority: `${name}${port}`,
+      origin: `https://${name}${port}`,
       audiences: audiencesOf(found.api, { family, domain, port, ownPort: portSuffix(options.port()) }),
     };
   };

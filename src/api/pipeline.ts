@@ -2,8 +2,7 @@
  * The one path of every request to an API, inside the frame of `serve.ts` (limit, open the audit record … close it,
  * send), in this order: host, find the vault, authenticate, network rule, route, authorize, parse, handle.
  */
-import type { IncomingMessage, RequestListener } from 'node:http';
-import type { Socket } from 'node:net';
+import type { RequestListener } from 'node:http';
 import type { CachedAssignments } from '../authorization/assignment-cache.ts';
 import {
   assertNetworkAllows,
@@ -15,14 +14,17 @@ import {
 import { grantRequest } from '../authorization/grant.ts';
 import { Failure } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
+import { rememberByIdentity } from '../core/remember.ts';
+import type { Vault } from '../domain/vaults/vault.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
-import type { ExpectedToken, LastToken, TokenValidator } from '../identity/validator.ts';
+import type { ExpectedToken, TokenValidator } from '../identity/validator.ts';
 import { readJson } from './body.ts';
+import { bearerToken } from './connection.ts';
 import { dataPlaneBody, tokenBody } from './errors.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Hosts, HostTarget } from './hosts.ts';
 import type { LoginApi } from './login/routes.ts';
-import { loginHeaders, vaultHeaders } from './response-headers.ts';
+import { createVaultHeaders, loginHeaders } from './response-headers.ts';
 import { type ServeDeps, serveRequests } from './serve.ts';
 import type { VaultRouter } from './vault/router.ts';
 import { parseBody } from './vault/wire.ts';
@@ -37,8 +39,17 @@ export interface PipelineDeps extends ServeDeps {
   readonly login: LoginApi;
 }
 
-export function createPipeline(deps: PipelineDeps): RequestListener {
-  const isLogin = (exchange: Exchange) => exchange.target?.api === 'login';
+interface Deps extends PipelineDeps {
+  /** The vault's ARM id; a vault that was changed is another object. */
+  readonly scopeOf: (vault: Vault) => string;
+}
+
+export function createPipeline(given: PipelineDeps): RequestListener {
+  const deps: Deps = { ...given, scopeOf: rememberByIdentity(vaultScope) };
+  const vaultHeaders = createVaultHeaders();
+  // What is refused before its target is looked up is refused in its target's own dialect too.
+  const isLogin = ({ target, request }: Exchange) =>
+    (target ?? deps.hosts.find(request.headers.host ?? ''))?.api === 'login';
   return serveRequests(deps, {
     methodOverride: true,
     answer: (exchange) => answerTo(deps, exchange),
@@ -52,7 +63,7 @@ export function createPipeline(deps: PipelineDeps): RequestListener {
   });
 }
 
-function answerTo(deps: PipelineDeps, exchange: Exchange): Promise<Answer> {
+function answerTo(deps: Deps, exchange: Exchange): Promise<Answer> {
   const host = exchange.request.headers.host ?? '';
   // RFC 9112 §3.2: two Hosts are joined by a comma here, and a target in absolute form would be a second one.
   if (host.includes(',') || !exchange.path.startsWith('/'))
@@ -71,23 +82,24 @@ function answerTo(deps: PipelineDeps, exchange: Exchange): Promise<Answer> {
   }
 }
 
-async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostTarget): Promise<Answer> {
+async function answerVault(deps: Deps, exchange: Exchange, target: HostTarget): Promise<Answer> {
   // What is in memory is taken without waiting: on the usual request each turn of the queue would cost as much.
   const vaultName = target.name ?? '';
   const vault = deps.vaults.known(vaultName) ?? (await deps.vaults.find(vaultName));
   if (vault === undefined) throw new Failure('vaultNotFound', `The vault '${target.name}' does not exist.`);
-  exchange.resourceId = vaultScope(vault);
+  exchange.resourceId = deps.scopeOf(vault);
   exchange.region = vault.location;
   exchange.operation = 'Authentication';
   const expected = { audiences: target.audiences, tenantId: vault.tenantId };
-  const token = bearerToken(exchange.request);
+  const { connection } = exchange;
+  const token = bearerToken(exchange.request, connection);
   const principal =
-    (token === undefined ? undefined : deps.validator.cached(token, expected, lastToken(exchange.request))) ??
+    (token === undefined ? undefined : deps.validator.cached(token, expected, connection.lastToken)) ??
     (await authenticate(deps, exchange, { token, expected, target }));
   exchange.principal = principal;
   exchange.operation = 'Unknown';
   deps.limiter.transaction(vault.id);
-  assertNetworkAllows(vault, principal, exchange.clientAddress);
+  assertNetworkAllows(vault, principal, connection.clientAddress);
 
   const { route, name, version } = deps.vaultRouter.find(exchange);
   exchange.operation = route.audit;
@@ -101,33 +113,17 @@ async function answerVault(deps: PipelineDeps, exchange: Exchange, target: HostT
 
   const { schema } = route;
   const body = schema === undefined ? undefined : parseBody(schema, await readJson(exchange, route.maxBody));
-  const origin = `https://${target.authority}`;
+  const { origin } = target;
   const call = { grant, apiVersion, version, query: exchange.query, body: body as never, origin };
-  const reply = await route.handle(call);
+  const replied = route.handle(call);
+  const reply = replied instanceof Promise ? await replied : replied;
   return {
     status: reply.status,
-    body: reply.body === undefined ? undefined : JSON.stringify(reply.body),
+    body: reply.body === undefined ? reply.text : JSON.stringify(reply.body),
     headers: [],
     failure: undefined,
     id: reply.id,
   };
-}
-
-/** Where a connection's last token is kept: on its socket, which nothing outlives. */
-const lastTokenKey = Symbol('last token');
-
-function lastToken(request: IncomingMessage): LastToken {
-  const socket: Socket & { [lastTokenKey]?: LastToken } = request.socket;
-  socket[lastTokenKey] ??= { token: '', digest: '' };
-  return socket[lastTokenKey];
-}
-
-/** The token of the Authorization header (RFC 6750 §2.1); undefined if there is none. */
-function bearerToken(request: IncomingMessage): string | undefined {
-  const authorization = request.headers.authorization;
-  return authorization !== undefined && /^bearer /i.test(authorization)
-    ? authorization.slice(7).trim()
-    : undefined;
 }
 
 async function authenticate(

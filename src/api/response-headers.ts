@@ -1,4 +1,5 @@
 /** The headers of every answer, as recorded from Azure (ERRORS §8), as name and value in turn. */
+import { remember } from '../core/remember.ts';
 import type { Exchange } from './exchange.ts';
 
 /**
@@ -7,33 +8,38 @@ import type { Exchange } from './exchange.ts';
  */
 const serviceVersion = '1.9.3449.1';
 
-export function vaultHeaders(exchange: Exchange): string[] {
-  const headers = [
-    'Cache-Control',
-    'no-cache',
-    'Pragma',
-    'no-cache',
-    'Expires',
-    '-1',
-    'Strict-Transport-Security',
-    'max-age=31536000;includeSubDomains',
-    'X-Content-Type-Options',
-    'nosniff',
-    'x-ms-keyvault-service-version',
-    serviceVersion,
-    'x-ms-keyvault-region',
-    exchange.region,
-    'x-ms-keyvault-network-info',
-    networkInfo(exchange.clientAddress),
-    'x-ms-request-id',
-    exchange.requestId,
-  ];
-  if (exchange.clientRequestId !== undefined)
-    headers.push('x-ms-client-request-id', exchange.clientRequestId);
-  if (exchange.assignmentId !== undefined) {
-    headers.push('x-ms-keyvault-rbac-assignment-id', exchange.assignmentId.replaceAll('-', ''));
-  }
-  return headers;
+const usual = { longest: 64, most: 1024 };
+
+/** Makes the function that lists the headers of an answer of the data plane. */
+export function createVaultHeaders(): (exchange: Exchange) => string[] {
+  const networkOf = remember(usual, networkInfo);
+  const compact = remember(usual, (guid) => guid.replaceAll('-', ''));
+  return (exchange) => {
+    const headers = [
+      'Cache-Control',
+      'no-cache',
+      'Pragma',
+      'no-cache',
+      'Expires',
+      '-1',
+      'Strict-Transport-Security',
+      'max-age=31536000;includeSubDomains',
+      'X-Content-Type-Options',
+      'nosniff',
+      'x-ms-keyvault-service-version',
+      serviceVersion,
+      'x-ms-keyvault-region',
+      exchange.region,
+      'x-ms-keyvault-network-info',
+      networkOf(exchange.connection.clientAddress),
+      'x-ms-request-id',
+      exchange.requestId,
+    ];
+    const { clientRequestId, assignmentId } = exchange;
+    if (clientRequestId !== undefined) headers.push('x-ms-client-request-id', clientRequestId);
+    if (assignmentId !== undefined) headers.push('x-ms-keyvault-rbac-assignment-id', compact(assignmentId));
+    return headers;
+  };
 }
 
 export function loginHeaders(exchange: Exchange): string[] {

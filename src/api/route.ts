@@ -3,14 +3,16 @@ import type { GenericSchema, InferOutput } from 'valibot';
 import type { Action } from '../authorization/actions.ts';
 import type { ObjectKind } from '../core/names.ts';
 import type { VaultGrant } from '../domain/vaults/vault.ts';
+import type { Query } from './request-target.ts';
 import type { ApiVersion } from './versions.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
-/** What a handler answers: `body` is sent as JSON, `id` goes to the audit record. */
+/** What a handler answers: `body` is sent as JSON, or `text`, which is JSON already; `id` goes to the audit record. */
 export interface Reply {
   readonly status: number;
   readonly body: object | undefined;
+  readonly text?: string;
   readonly id?: string | undefined;
 }
 
@@ -20,7 +22,7 @@ export interface VaultCall<Body = undefined> {
   readonly apiVersion: ApiVersion;
   /** The version in the path, if there is one; its form is not checked. */
   readonly version: string | undefined;
-  readonly query: URLSearchParams;
+  readonly query: Query;
   readonly body: Body;
   /** `https://host[:port]`: the vault's own name in the family that the request came in by. */
   readonly origin: string;
@@ -39,7 +41,7 @@ export interface VaultRoute {
   /** Bytes of the largest body that is read. */
   readonly maxBody: number;
   readonly schema: GenericSchema | undefined;
-  readonly handle: (call: VaultCall<never>) => Promise<Reply>;
+  readonly handle: (call: VaultCall<never>) => Reply | Promise<Reply>;
 }
 
 const usualBody = 512 * 1024;
@@ -49,7 +51,7 @@ export function vaultRoute<S extends GenericSchema | undefined = undefined>(
   row: Omit<VaultRoute, 'schema' | 'handle' | 'maxBody'> & {
     schema?: S;
     maxBody?: number;
-    handle: (call: VaultCall<S extends GenericSchema ? InferOutput<S> : undefined>) => Promise<Reply>;
+    handle: (call: VaultCall<S extends GenericSchema ? InferOutput<S> : undefined>) => Reply | Promise<Reply>;
   },
 ): VaultRoute {
   return {

@@ -13,6 +13,7 @@ import { asFailure, resultCode, statusOf } from './errors.ts';
 import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
 import { answerHealth, type Readiness } from './health.ts';
 import type { Limiter } from './limits.ts';
+import { createTargetParser, type TargetParser } from './request-target.ts';
 
 export interface ServeDeps {
   readonly clock: Clock;
@@ -30,22 +31,36 @@ export interface Served {
   /** Answers, or throws the refusal. */
   readonly answer: (exchange: Exchange) => Promise<Answer>;
   readonly refusalBody: (failure: Failure, exchange: Exchange) => string;
-  /** The headers of every answer, as name and value in turn. */
+  /** The headers of every answer, as name and value in turn, in a list that is the caller's to add to. */
   readonly headers: (exchange: Exchange) => string[];
 }
 
-export function serveRequests(deps: ServeDeps, served: Served): RequestListener {
+export function serveRequests(given: ServeDeps, served: Served): RequestListener {
+  const { clock, random, log, audit, limiter, readiness } = given;
+  const deps: Deps = {
+    clock,
+    random,
+    log,
+    audit,
+    limiter,
+    readiness,
+    served,
+    parseTarget: createTargetParser(),
+  };
   return (request, response) => {
-    if (answerHealth(deps.readiness, request, response)) return;
-    serve({ ...deps, served }, request, response).catch((error: unknown) => {
+    if (answerHealth(readiness, request, response)) return;
+    serve(deps, request, response).catch((error: unknown) => {
       // Nothing is known to end here; if something does, it is one connection that ends and not the server.
-      deps.log.error('request could not be answered', { error });
+      log.error('request could not be answered', { error });
       response.destroy();
     });
   };
 }
 
-type Deps = ServeDeps & { readonly served: Served };
+interface Deps extends ServeDeps {
+  readonly served: Served;
+  readonly parseTarget: TargetParser;
+}
 
 async function serve(deps: Deps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const exchange = openExchange(request, {
@@ -53,12 +68,15 @@ async function serve(deps: Deps, request: IncomingMessage, response: ServerRespo
     now: deps.clock.now(),
     requestId: deps.random.guid(),
     methodOverride: deps.served.methodOverride,
+    parseTarget: deps.parseTarget,
   });
   let answer: Answer;
   let entered = false;
   try {
     deps.limiter.enter();
     entered = true;
+    // A disk that someone has filled must not let changes through unrecorded.
+    deps.audit.assertWritable();
     answer = await deps.served.answer(exchange);
   } catch (error) {
     answer = refusal(deps, exchange, error);
@@ -105,7 +123,8 @@ const drainedBody = 1024 * 1024;
 function send(deps: Deps, done: { exchange: Exchange; answer: Answer }, response: ServerResponse): void {
   const { exchange, answer } = done;
   const { request } = exchange;
-  const headers = [...deps.served.headers(exchange), ...answer.headers];
+  const headers = deps.served.headers(exchange);
+  for (const text of answer.headers) headers.push(text);
   if (answer.body !== undefined) {
     headers.push('Content-Type', 'application/json; charset=utf-8');
     headers.push('Content-Length', String(Buffer.byteLength(answer.body)));

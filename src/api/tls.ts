@@ -22,10 +22,11 @@ export interface LeafNames {
   readonly ipAddresses: readonly string[];
 }
 
-/** PEM, and the time in milliseconds from which a new one should be made. */
+/** PEM, and the times in milliseconds before which and from which a new one should be made. */
 export interface Leaf {
   readonly chainPem: string;
   readonly privateKeyPem: SecretBytes;
+  readonly notBefore: number;
   readonly renewAt: number;
 }
 
@@ -105,21 +106,26 @@ export function certificatesFromAuthority(
   deps: { clock: Clock; log: Log; hosts: Pick<Hosts, 'certificateNames'>; source: LeafSource },
   fallbackNames: LeafNames,
 ): Certificates {
-  const contexts = new Map<string, { made: ReturnType<typeof make>; renewAt: number }>();
-  const make = async (names: LeafNames): Promise<{ context: SecureContext; renewAt: number }> => {
+  const contexts = new Map<string, { made: ReturnType<typeof make>; isUsable: () => boolean }>();
+  // A clock that is set back makes a leaf of its time ahead as useless as one that has ended.
+  const usableOf = (leaf: Leaf) => () => {
+    const now = deps.clock.now();
+    return leaf.notBefore <= now && now < leaf.renewAt;
+  };
+  const make = async (names: LeafNames): Promise<{ context: SecureContext; isUsable: () => boolean }> => {
     const leaf = await deps.source.leaf(names);
-    return { context: contextOf(credentialOf(leaf)), renewAt: leaf.renewAt };
+    return { context: contextOf(credentialOf(leaf)), isUsable: usableOf(leaf) };
   };
   const contextFor = async (names: LeafNames): Promise<SecureContext> => {
     const key = names.dnsNames.join(' ');
     const known = contexts.get(key);
-    if (known !== undefined && deps.clock.now() < known.renewAt) return (await known.made).context;
+    if (known?.isUsable()) return (await known.made).context;
     const made = make(names);
     // Until the leaf is there, others that ask wait for the same one.
-    contexts.set(key, { made, renewAt: Number.POSITIVE_INFINITY });
+    contexts.set(key, { made, isUsable: () => true });
     try {
-      const { context, renewAt } = await made;
-      contexts.set(key, { made, renewAt });
+      const { context, isUsable } = await made;
+      contexts.set(key, { made, isUsable });
       return context;
     } catch (error) {
       contexts.delete(key);
@@ -127,14 +133,14 @@ export function certificatesFromAuthority(
     }
   };
   let changed: ((credential: Credential) => void) | undefined;
-  let renewAt = Number.POSITIVE_INFINITY;
+  let isFallbackUsable = () => true;
   const fallback = async (): Promise<Credential> => {
     const leaf = await deps.source.leaf(fallbackNames);
-    renewAt = leaf.renewAt;
+    isFallbackUsable = usableOf(leaf);
     return credentialOf(leaf);
   };
   const timer = repeat(deps.clock, () => {
-    if (deps.clock.now() < renewAt) return;
+    if (isFallbackUsable()) return;
     fallback().then(
       (credential) => changed?.(credential),
       (error: unknown) => deps.log.error('The TLS certificate cannot be renewed.', { error }),

@@ -6,6 +6,7 @@
 
 import { isoSevenDecimals } from '../core/clock.ts';
 import type { Principal } from '../core/principal.ts';
+import { remember, rememberByIdentity } from '../core/remember.ts';
 import { redactUri } from './redact-uri.ts';
 
 /** What is known about a request once its answer is ready. */
@@ -86,89 +87,87 @@ export interface RecordFormatter {
   format(entry: AuditEntry): string;
 }
 
+/** Each part comes with the punctuation around it: the fewer pieces a line is joined from, the less it costs. */
 export function createRecordFormatter(): RecordFormatter {
-  const timeOf = isoBySecond();
-  const resourceOf = remembered(longest.resourceId, (id) => escapeText(id.toUpperCase(), longest.resourceId));
-  const agentOf = remembered(longest.userAgent, (agent) => escapeText(agent, longest.userAgent));
-  const claimsOf = claimsByPrincipal();
+  const timeOf = isoByMillisecond();
+  const resourceOf = part(longest.resourceId, (id, limit) => {
+    return `","resourceId":"${escapeText(id.toUpperCase(), limit)}","operationName":"`;
+  });
+  const operationOf = part(longest.operation, (name, limit) => {
+    return `${escapeText(name, limit)}","operationVersion":"`;
+  });
+  const versionOf = part(longest.operation, (version, limit) => {
+    return `${escapeText(version, limit)}","category":"AuditEvent","resultType":"`;
+  });
+  const addressOf = part(longest.address, (address, limit) => {
+    return `","callerIpAddress":"${escapeText(address, limit)}","correlationId":"`;
+  });
+  const claimsOf = rememberByIdentity((principal: Principal) => joined(formatIdentity(principal)));
+  const agentOf = part(longest.userAgent, (agent, limit) => {
+    return `${escapeText(agent, limit)}","requestUri":"`;
+  });
   const format = (entry: AuditEntry) =>
-    `{"time":"${timeOf(entry.time)}","resourceId":"${resourceOf(entry.resourceId)}` +
-    `","operationName":"${escapeText(entry.operationName, longest.operation)}` +
-    `","operationVersion":"${escapeText(entry.operationVersion, longest.operation)}` +
-    `","category":"AuditEvent${formatOutcome(entry)}","durationMs":"${Math.round(entry.durationMs)}` +
-    `","callerIpAddress":"${escapeText(entry.callerIpAddress, longest.address)}` +
-    `","correlationId":"${escapeText(entry.correlationId, longest.correlationId)}` +
-    `","identity":{"claim":${claimsOf(entry.principal)}},"properties":{"clientInfo":"${agentOf(entry.userAgent)}` +
-    `","requestUri":"${formatUri(entry.requestUri)}${formatEnd(entry)}`;
+    `{"time":"${timeOf(entry.time)}${resourceOf(entry.resourceId)}${operationOf(entry.operationName)}` +
+    `${versionOf(entry.operationVersion)}${formatOutcome(entry)}${Math.round(entry.durationMs)}` +
+    `${addressOf(entry.callerIpAddress)}${escapeText(entry.correlationId, longest.correlationId)}` +
+    `${entry.principal === undefined ? noIdentity : claimsOf(entry.principal)}${agentOf(entry.userAgent)}` +
+    `${formatUri(entry.requestUri)}${formatEnd(entry)}`;
   return { format };
 }
 
-/** `isoSevenDecimals`, with all but the milliseconds kept from the last call. */
-function isoBySecond(): (time: number) => string {
+/** `isoSevenDecimals`, made once for all records of a millisecond, and for the most part once for those of a second. */
+function isoByMillisecond(): (time: number) => string {
+  let last = Number.NaN;
+  let text = '';
   let second = Number.NaN;
   let upToSecond = '';
   return (time) => {
+    if (time === last) return text;
     const ofTime = Math.floor(time / 1000);
     if (ofTime !== second) {
       upToSecond = isoSevenDecimals(time).slice(0, -'6780000Z'.length);
       second = ofTime;
     }
-    return `${upToSecond}${String(1000 + Math.floor(time - ofTime * 1000)).slice(1)}0000Z`;
+    text = `${upToSecond}${String(1000 + Math.floor(time - ofTime * 1000)).slice(1)}0000Z`;
+    last = time;
+    return text;
   };
 }
 
-/** How many values are remembered; more are forgotten all at once, so that no caller can fill the memory. */
-const mostRemembered = 256;
-
-/** `make`, remembering what it made for texts of at most `limit` UTF-16 units. */
-function remembered(limit: number, make: (text: string) => string): (text: string) => string {
-  const known = new Map<string, string>();
-  return (text) => {
-    const found = known.get(text);
-    if (found !== undefined) return found;
-    const made = make(text);
-    if (known.size >= mostRemembered) known.clear();
-    if (text.length <= limit) known.set(text, made);
-    return made;
-  };
+/** `make`, remembered for texts that come again and again. */
+function part(limit: number, make: (text: string, limit: number) => string): (text: string) => string {
+  return remember({ longest: limit, most: 256 }, (text) => joined(make(text, limit)));
 }
 
-/** A principal is the same object for as long as its token is remembered. */
-function claimsByPrincipal(): (principal: Principal | undefined) => string {
-  const known = new WeakMap<Principal, string>();
-  return (principal) => {
-    if (principal === undefined) return '{}';
-    let claims = known.get(principal);
-    if (claims === undefined) {
-      claims = formatClaims(principal);
-      known.set(principal, claims);
-    }
-    return claims;
-  };
+/** The same text in one piece: V8 joins lazily, and would walk through the pieces for each record. */
+function joined(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8');
 }
+
+const noIdentity = '","identity":{"claim":{}},"properties":{"clientInfo":"';
 
 /** Object ids are unique only within a tenant, so the tenant stands next to Azure's three claims. */
-function formatClaims({ objectId, userName, appId, tenantId }: Principal): string {
+function formatIdentity({ objectId, userName, appId, tenantId }: Principal): string {
   const claim = (value: string) => `"${escapeText(value, longest.claim)}"`;
   return (
-    `{"http://schemas.microsoft.com/identity/claims/objectidentifier":${claim(objectId)}` +
+    `","identity":{"claim":{"http://schemas.microsoft.com/identity/claims/objectidentifier":${claim(objectId)}` +
     (userName === undefined
       ? ''
       : `,"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":${claim(userName)}`) +
     (appId === undefined ? '' : `,"appid":${claim(appId)}`) +
-    `,"http://schemas.microsoft.com/identity/claims/tenantid":${claim(tenantId)}}`
+    `,"http://schemas.microsoft.com/identity/claims/tenantid":${claim(tenantId)}}},"properties":{"clientInfo":"`
   );
 }
 
 function formatOutcome({ status, failure }: AuditEntry): string {
   if (status === 200 && failure === undefined) {
-    return '","resultType":"Success","resultSignature":"OK","resultDescription":"';
+    return 'Success","resultSignature":"OK","resultDescription":"","durationMs":"';
   }
   const signature = reasonPhrases.get(status) ?? String(status);
   const resultType = failure?.code ?? (status < 400 ? 'Success' : signature.replaceAll(' ', ''));
   return (
-    `","resultType":"${escapeText(resultType, longest.code)}","resultSignature":"${signature}` +
-    `","resultDescription":"${escapeText(failure?.description ?? '', longest.description)}`
+    `${escapeText(resultType, longest.code)}","resultSignature":"${signature}` +
+    `","resultDescription":"${escapeText(failure?.description ?? '', longest.description)}","durationMs":"`
   );
 }
 

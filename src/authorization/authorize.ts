@@ -32,15 +32,18 @@ export interface Target {
   readonly name: string | undefined;
 }
 
-/** A principal's role assignments, and what they were found to allow on whole vaults: vault and action to id, or ''. */
+/**
+ * A principal's role assignments, and what they were found to allow on whole vaults: the assignment's id, or '' for
+ * none. A vault that changes becomes another object, so that nothing found for the old one is looked at again.
+ */
 export interface PrincipalRoles {
   readonly assignments: readonly RoleAssignment[];
-  readonly vaultWide: Map<string, string>;
+  readonly vaultWide: WeakMap<ProtectedVault, Map<Action, string>>;
 }
 
 /** To be made anew whenever an assignment changes. */
 export function rolesFrom(assignments: readonly RoleAssignment[]): PrincipalRoles {
-  return { assignments, vaultWide: new Map() };
+  return { assignments, vaultWide: new WeakMap() };
 }
 
 export interface Question {
@@ -86,12 +89,16 @@ export function authorize(question: Question, roles: PrincipalRoles): string | u
 
 /** The assignment that allows the action on the whole vault, looked for once. */
 function vaultWide({ vault, action }: Question, roles: PrincipalRoles): string | undefined {
-  const key = `${vault.id} ${action.dataAction}`;
-  let id = roles.vaultWide.get(key);
+  let decided = roles.vaultWide.get(vault);
+  if (decided === undefined) {
+    decided = new Map();
+    roles.vaultWide.set(vault, decided);
+  }
+  let id = decided.get(action);
   if (id === undefined) {
     const scope = vaultScope(vault);
     id = roles.assignments.find((assignment) => allows(assignment, { vault, action, scope }))?.id ?? '';
-    roles.vaultWide.set(key, id);
+    decided.set(action, id);
   }
   return id === '' ? undefined : id;
 }

@@ -25,6 +25,7 @@ export function localControl(deps: ControlDeps & { audit: AuditLog }): Control {
     let failure: Failure | undefined;
     let result: object = {};
     try {
+      if (operation.audit !== undefined) deps.audit.assertWritable();
       result = await operation.run(deps, parseBody(operation.input, input) as never);
     } catch (error) {
       failure = asFailure(error, deps.random.guid());
@@ -79,7 +80,8 @@ export async function serveControl(control: Control, log: Log, path: string): Pr
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(path, () => resolve());
+      // Exclusive: a supervisor that accepted for this process would keep what is under way open when it dies.
+      server.listen({ path, exclusive: true }, resolve);
     });
   } finally {
     process.umask(before);

@@ -14,6 +14,7 @@ import {
 } from '../../identity/managed-identity.ts';
 import { readText } from '../body.ts';
 import { type Exchange, header } from '../exchange.ts';
+import type { Query } from '../request-target.ts';
 import type { LoginDeps } from './routes.ts';
 import { callerOf } from './token.ts';
 
@@ -75,7 +76,7 @@ function assertKnowsHeader(deps: ManagedIdentityDeps, request: IncomingMessage):
   }
 }
 
-async function issue(deps: ManagedIdentityDeps, exchange: Exchange, query: URLSearchParams): Promise<Token> {
+async function issue(deps: ManagedIdentityDeps, exchange: Exchange, query: Query): Promise<Token> {
   const resource = query.get('resource');
   if (resource === null || resource === '')
     throw new Failure('invalidRequest', 'Required query variable resource is missing');
@@ -101,7 +102,7 @@ interface Token extends ManagedIdentityToken {
   readonly resource: string;
 }
 
-function selectorOf(query: URLSearchParams): IdentitySelector {
+function selectorOf(query: Query): IdentitySelector {
   const clientId = query.get('client_id') ?? query.get('clientid');
   const objectId = query.get('object_id') ?? query.get('principal_id');
   const resourceId = query.get('msi_res_id') ?? query.get('mi_res_id');

@@ -2,6 +2,7 @@
 import FindMyWay from 'find-my-way';
 import { Failure } from '../../core/errors.ts';
 import { isObjectName } from '../../core/names.ts';
+import { remember } from '../../core/remember.ts';
 import type { VaultRoute } from '../route.ts';
 
 /** A row and what the path says. `version` is undefined for "the current one". */
@@ -17,6 +18,8 @@ export interface VaultRouter {
 }
 
 const longestSegment = 4096;
+/** Paths of objects with a version have at most 180 characters. */
+const remembered = { longest: 192, most: 4096 };
 
 export function createVaultRouter(routes: readonly VaultRoute[]): VaultRouter {
   const router = FindMyWay({
@@ -27,15 +30,16 @@ export function createVaultRouter(routes: readonly VaultRoute[]): VaultRouter {
   });
   for (const route of routes) router.on(route.method, route.path, () => undefined, route);
   const collections = new Set(routes.map((route) => route.path.split('/')[1] ?? ''));
-  return {
-    find({ method, path }) {
-      const found = router.find(method as FindMyWay.HTTPMethod, path);
-      if (found === null) throw notRouted(collections, method, path);
-      const { name, version } = found.params;
-      if (name !== undefined && !isObjectName(name)) throw invalidName(name);
-      return { route: found.store as VaultRoute, name, version: version === '' ? undefined : version };
-    },
+  const find = (method: string, path: string): FoundRoute => {
+    const found = router.find(method as FindMyWay.HTTPMethod, path);
+    if (found === null) throw notRouted(collections, method, path);
+    const { name, version } = found.params;
+    if (name !== undefined && !isObjectName(name)) throw invalidName(name);
+    return { route: found.store as VaultRoute, name, version: version === '' ? undefined : version };
   };
+  // A row is found by the path alone, so that what was found for a path stays right. Refusals are not remembered.
+  const findGet = remember(remembered, (path) => find('GET', path));
+  return { find: ({ method, path }) => (method === 'GET' ? findGet(path) : find(method, path)) };
 }
 
 function notRouted(collections: ReadonlySet<string>, method: string, path: string): Failure {

@@ -7,6 +7,7 @@ import { longestBackup } from '../../domain/secrets/secret-backup.ts';
 import type { CertificateFormat, Secret, SecretAttributes, Secrets } from '../../domain/secrets/secrets.ts';
 import { type Reply, type VaultCall, type VaultRoute, vaultRoute } from '../route.ts';
 import { has } from '../versions.ts';
+import { createSecretReply } from './secret-text.ts';
 import {
   attributesSchema,
   attributesWire,
@@ -52,6 +53,7 @@ export function secretRoutes(secrets: Secrets): readonly VaultRoute[] {
 }
 
 function liveRoutes(secrets: Secrets): VaultRoute[] {
+  const foundValue = createSecretReply(secretWire);
   return [
     vaultRoute({
       operation: 'SetSecret',
@@ -73,9 +75,12 @@ function liveRoutes(secrets: Secrets): VaultRoute[] {
       path: '/secrets/:name/:version?',
       action: actions.get,
       kind: 'secrets',
-      handle: async (call) => {
+      handle: (call) => {
+        const { grant, version } = call;
         const outContentType = outContentTypeOf(call);
-        return found(call, await secrets.get(call.grant, { version: call.version, outContentType }));
+        const known = outContentType === undefined ? secrets.known(grant, version) : undefined;
+        if (known !== undefined) return foundValue(call, known);
+        return secrets.get(grant, { version, outContentType }).then((secret) => foundValue(call, secret));
       },
     }),
     vaultRoute({
@@ -239,7 +244,7 @@ interface SecretWire {
   readonly id: string;
 }
 
-/** The bundle: recovery facts first for a deleted secret, then value, contentType, id, managed, attributes, tags. */
+/** The bundle: recovery facts first for a deleted secret, then value, contentType, id, managed, attributes, tags; JSON leaves out what is undefined. */
 function secretWire(call: AnyCall, secret: Secret): SecretWire {
   return bundle(call, secret, `${call.origin}/secrets/${secret.name}/${secret.version.version}`);
 }
@@ -249,23 +254,17 @@ function itemWire(call: AnyCall, secret: Secret): SecretWire {
   return bundle(call, secret, `${call.origin}/secrets/${secret.name}`);
 }
 
-function bundle(call: AnyCall, secret: Secret, id: string): SecretWire & { attributes: object } {
+function bundle(call: AnyCall, secret: Secret, id: string) {
   const { deleted, value, contentType, version } = secret;
-  const recovery =
-    deleted === undefined
-      ? {}
-      : {
-          recoveryId: `${call.origin}/deletedsecrets/${secret.name}`,
-          deletedDate: deleted.deletedAt,
-          scheduledPurgeDate: deleted.purgeAt,
-        };
   return {
-    ...recovery,
-    ...(value === undefined ? {} : { value: value.exposeText() }),
-    ...(contentType === undefined ? {} : { contentType }),
+    recoveryId: deleted && `${call.origin}/deletedsecrets/${secret.name}`,
+    deletedDate: deleted?.deletedAt,
+    scheduledPurgeDate: deleted?.purgeAt,
+    value: value?.exposeText(),
+    contentType,
     id,
-    ...(version.managed ? { managed: true } : {}),
+    managed: version.managed ? true : undefined,
     attributes: attributesWire(version, { vault: call.grant.vault, apiVersion: call.apiVersion }),
-    ...(version.tags === undefined ? {} : { tags: version.tags }),
+    tags: version.tags,
   };
 }

@@ -10,6 +10,7 @@ import {
 } from '../../core/paging.ts';
 import { recoveryLevel, type Vault } from '../../domain/vaults/vault.ts';
 import type { ObjectVersion } from '../../domain/versioned/object-store.ts';
+import type { Query } from '../request-target.ts';
 import type { VaultCall } from '../route.ts';
 import { type ApiVersion, has } from '../versions.ts';
 
@@ -75,14 +76,15 @@ export function wellFormed() {
   return v.check((text: string) => text.isWellFormed(), halfPair);
 }
 
+/** Undefined members are not sent: JSON has no place for them. */
 export interface AttributesWire {
   readonly enabled: boolean;
-  readonly nbf?: number;
-  readonly exp?: number;
+  readonly nbf: number | undefined;
+  readonly exp: number | undefined;
   readonly created: number;
   readonly updated: number;
   readonly recoveryLevel: string;
-  readonly recoverableDays?: number;
+  readonly recoverableDays: number | undefined;
 }
 
 export function attributesWire(
@@ -91,17 +93,17 @@ export function attributesWire(
 ): AttributesWire {
   return {
     enabled: version.enabled,
-    ...(version.notBefore === undefined ? {} : { nbf: version.notBefore }),
-    ...(version.expires === undefined ? {} : { exp: version.expires }),
+    nbf: version.notBefore,
+    exp: version.expires,
     created: version.created,
     updated: version.updated,
     recoveryLevel: recoveryLevel(of.vault),
-    ...(has(of.apiVersion, '7.1') ? { recoverableDays: of.vault.softDeleteRetentionInDays } : {}),
+    recoverableDays: has(of.apiVersion, '7.1') ? of.vault.softDeleteRetentionInDays : undefined,
   };
 }
 
 /** `maxresults` and `$skiptoken` of a list request; `list` names the list that the token must be from. */
-export function pageRequest(query: URLSearchParams, list: string): PageRequest {
+export function pageRequest(query: Query, list: string): PageRequest {
   const maxresults = query.get('maxresults');
   const token = query.get('$skiptoken');
   return {
