@@ -1,17 +1,22 @@
 /**
- * A load generator that costs little beside the server: keep-alive TLS connections, each with one request under way,
- * bytes prepared beforehand, replies counted by Content-Length.
+ * The load: threads that each keep some TLS connections busy, one request under way on each. They connect first and
+ * then begin together, so that handshakes are not measured.
  */
-import { connect, type TLSSocket } from 'node:tls';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import type { Plan } from './requests.ts';
 
 export interface Load {
-  readonly port: number;
+  /** Of 127.0.0.1; connections are spread over them in turn. */
+  readonly ports: readonly number[];
   readonly servername: string;
   readonly ca: string;
   readonly connections: number;
+  readonly threads: number;
   readonly seconds: number;
-  /** The bytes of the n-th request. */
-  readonly request: (n: number) => Buffer;
+  /** Ends before its time when so many requests were sent. */
+  readonly most: number;
+  readonly plan: Plan;
 }
 
 export interface Measured {
@@ -21,79 +26,68 @@ export interface Measured {
   readonly p99: number;
   readonly p999: number;
   readonly requests: number;
+  /** Of the load's threads: the share of the time for which one was at work, 1 for all of it. */
+  readonly loadBusy: number;
 }
 
-/** Runs the load and measures it; rejects if any reply is not a success. */
-export async function run(load: Load): Promise<Measured> {
-  const latencies: number[] = [];
-  const sockets = await Promise.all(Array.from({ length: load.connections }, () => open(load)));
-  let sent = 0;
-  const started = performance.now();
-  const end = started + load.seconds * 1000;
-  await Promise.all(
-    sockets.map(async (socket) => {
-      const replies = readReplies(socket);
-      while (performance.now() < end) {
-        const before = performance.now();
-        socket.write(load.request(sent++));
-        await replies.next();
-        latencies.push(performance.now() - before);
-      }
-      socket.destroy();
-    }),
-  );
-  const elapsed = (performance.now() - started) / 1000;
-  latencies.sort((a, b) => a - b);
+/** What a thread is told. */
+export interface ThreadTask extends Load {
+  readonly thread: number;
+}
+
+/** What a thread answers when it is through; times are milliseconds. */
+export interface ThreadResult {
+  readonly latencies: Float64Array;
+  readonly elapsed: number;
+}
+
+/**
+ * Runs the load and measures it; `look` is called just before and just after. Rejects if any reply is not a success.
+ */
+export async function run<T>(
+  load: Load,
+  look: () => T,
+): Promise<{ measured: Measured; before: T; after: T }> {
+  const threads = Array.from({ length: load.threads }, (_, thread) => startThread({ ...load, thread }));
+  try {
+    await Promise.all(threads.map(messageOf));
+    const before = look();
+    const cpu = process.cpuUsage();
+    const running = threads.map((thread) => messageOf(thread) as Promise<ThreadResult>);
+    for (const thread of threads) thread.postMessage('go');
+    const results = await Promise.all(running);
+    const after = look();
+    const { user, system } = process.cpuUsage(cpu);
+    return { measured: summarize(load, results, (user + system) / 1000), before, after };
+  } finally {
+    await Promise.all(threads.map((thread) => thread.terminate()));
+  }
+}
+
+function startThread(task: ThreadTask): Worker {
+  return new Worker(new URL('./load-thread.ts', import.meta.url), { workerData: task });
+}
+
+async function messageOf(thread: Worker): Promise<unknown> {
+  const [message] = (await once(thread, 'message')) as [unknown];
+  return message;
+}
+
+function summarize(load: Load, results: readonly ThreadResult[], cpuMs: number): Measured {
+  const latencies = Float64Array.from(results.flatMap((result) => [...result.latencies])).sort();
+  const elapsed = Math.max(...results.map((result) => result.elapsed));
+  return { ...statistics(latencies, elapsed), loadBusy: cpuMs / elapsed / load.threads };
+}
+
+/** `latencies` in ascending order; all in milliseconds. */
+export function statistics(latencies: Float64Array, elapsed: number): Omit<Measured, 'loadBusy'> {
   const at = (share: number) =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return {
-    perSecond: latencies.length / elapsed,
+    perSecond: (latencies.length * 1000) / elapsed,
     p50: at(0.5),
     p99: at(0.99),
     p999: at(0.999),
     requests: latencies.length,
-  };
-}
-
-function open(load: Load): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: load.port, servername: load.servername, ca: load.ca });
-    socket.setNoDelay(true);
-    socket.once('error', reject);
-    socket.once('secureConnect', () => resolve(socket));
-  });
-}
-
-interface Replies {
-  /** Resolves when the next whole reply has arrived. */
-  next(): Promise<void>;
-}
-
-function readReplies(socket: TLSSocket): Replies {
-  let pending: Buffer = Buffer.alloc(0);
-  let resolve: (() => void) | undefined;
-  let reject: ((error: Error) => void) | undefined;
-  socket.on('data', (chunk: Buffer) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    const headEnd = pending.indexOf('\r\n\r\n');
-    if (headEnd < 0) return;
-    const head = pending.toString('latin1', 0, headEnd);
-    if (!head.startsWith('HTTP/1.1 20')) {
-      reject?.(new Error(`the server answered:\n${pending.toString('utf8')}`));
-      return;
-    }
-    const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
-    if (pending.length < headEnd + 4 + length) return;
-    pending = pending.subarray(headEnd + 4 + length);
-    resolve?.();
-  });
-  socket.on('error', (error) => reject?.(error));
-  socket.on('close', () => reject?.(new Error('the server closed the connection')));
-  return {
-    next: () =>
-      new Promise<void>((done, failed) => {
-        resolve = done;
-        reject = failed;
-      }),
   };
 }

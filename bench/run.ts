@@ -1,251 +1,171 @@
 /**
- * The benchmarks: GET and PUT of a secret and the issuing of tokens through HTTPS, one process, as ratios to a bare
- * `node:https` server with the same reply, measured in turn in one run. Start-up time and idle memory beside them.
- *
- * npm run bench -- [--seconds 3] [--rounds 5] [--connections 32]
+ * The benchmarks, as ratios in one run: Strongroom on SQLite and on PostgreSQL, in one process and in several, beside a
+ * bare `node:https` server with the same replies and beside what the machine itself can make durable. Says which
+ * bars were kept; a bar that is missed does not fail the run. `--help` names the options.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { loadConfig } from '../src/config.ts';
-import { createAuthority, issueLeaf } from '../src/crypto/x509/authority.ts';
-import { openService } from '../src/service.ts';
-import { type Load, type Measured, run } from './load.ts';
-import { pinned, pinSelf, type ServerProcess, start } from './processes.ts';
+import { postgresBinaries, startPostgres } from '../test/support/postgres-cluster.ts';
+import { barsOf } from './bars.ts';
+import { type Committer, fileCommitter, postgresCommitter, sqliteCommitter } from './commits.ts';
+import { type Entrant, names, severalProcesses, startAll, type Workplace } from './entrants.ts';
+import type { Place } from './fill.ts';
+import { measure } from './measure.ts';
+import { type Options, readOptions, usage } from './options.ts';
+import { type Part, partsOf, type Supply } from './parts.ts';
+import { cores, placeFor } from './processes.ts';
+import { type Bar, type Contender, inTurn, printBars, printTable, type Result } from './report.ts';
+import { measureScale, type Size } from './scale.ts';
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '3' },
-    rounds: { type: 'string', default: '5' },
-    connections: { type: 'string', default: '32' },
-  },
-});
-const seconds = Number(values.seconds);
-const rounds = Number(values.rounds);
-const connections = Number(values.connections);
-const root = join(import.meta.dirname, '..');
-const folder = mkdtempSync(join(tmpdir(), 'strongroom-bench-'));
-const data = join(folder, 'data');
-const vaultHost = 'dev.vault.azure.net';
-
-interface Identity {
-  readonly tenantId: string;
-  readonly clientId: string;
-  readonly clientSecret: string;
+interface Bench extends Workplace {
+  readonly options: Options;
 }
 
-interface Target {
-  readonly server: ServerProcess;
-  readonly port: number;
-  readonly ca: string;
-}
-
-try {
-  await main();
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
-
-async function main(): Promise<void> {
-  pinSelf();
-  const { identity, port } = await prepare();
-  const coldStart = await startStrongroom(port);
-  const restMb = coldStart.server.residentMb();
-  const token = await tokenOf(coldStart, identity);
-  const secret = await call(
-    coldStart,
-    'PUT',
-    '/secrets/bench?api-version=2025-07-01',
-    token,
-    '{"value":"bench value"}',
-  );
-  const bare = await startBare(secret);
-  const headers = ['User-Agent: bench', 'Accept: application/json', `Authorization: Bearer ${token}`];
-  const get = requestBytes(vaultHost, ['GET /secrets/bench?api-version=2025-07-01', ...headers]);
-  const put = (n: number) =>
-    requestBytes(
-      vaultHost,
-      [`PUT /secrets/bench-${n % 1000}?api-version=2025-07-01`, ...headers, 'Content-Type: application/json'],
-      '{"value":"bench value"}',
-    );
-  const form = new URLSearchParams({
-    grant_type: 'client_credentials',
-    client_id: identity.clientId,
-    client_secret: identity.clientSecret,
-    scope: 'https://vault.azure.net/.default',
-  }).toString();
-  const token2 = requestBytes(
-    'login.microsoftonline.com',
-    [`POST /${identity.tenantId}/oauth2/v2.0/token`, 'Content-Type: application/x-www-form-urlencoded'],
-    form,
-  );
-  const login = { servername: 'login.microsoftonline.com' };
-  console.log(
-    `Node.js ${process.versions.node}, ${connections} connections, ${rounds} rounds of ${seconds} s in turn, ${pinned ? 'server and load on a core each' : 'not pinned'}`,
-  );
-  console.log(
-    `start to serving ${coldStart.server.startMs.toFixed(0)} ms; resident when idle ${restMb?.toFixed(0)} MB\n`,
-  );
-  const rows = [
-    { name: 'GET secret', target: coldStart, load: { request: () => get, servername: vaultHost } },
-    { name: 'PUT secret', target: coldStart, load: { request: put, servername: vaultHost } },
-    { name: 'issue a token', target: coldStart, load: { request: () => token2, ...login } },
-  ];
-  console.log(tableRow(['', 'req/s', 'of bare', 'p50 ms', 'p99 ms', 'p99.9 ms', 'cpu µs/req']));
-  for (const row of rows) await compare(row, { bare, get });
-  await bare.server.stop();
-  await coldStart.server.stop();
-}
-
-/** Measures the row and the bare server in turn and prints medians, and the median of the rounds' ratios. */
-async function compare(
-  row: { name: string; target: Target; load: Pick<Load, 'request' | 'servername'> },
-  against: { bare: Target; get: Buffer },
-): Promise<void> {
-  const ours: (Measured & { cpu: number })[] = [];
-  const bares: (Measured & { cpu: number })[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    bares.push(await measure(against.bare, { request: () => against.get, servername: vaultHost }));
-    ours.push(await measure(row.target, row.load));
+async function main(options: Options): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'strongroom-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  const closers: Bench['closers'] = [];
+  try {
+    const postgres =
+      postgresBinaries() === undefined
+        ? undefined
+        : await startPostgres({ durable: true, settings: ['shared_buffers=512MB', 'max_wal_size=4GB'] });
+    if (postgres !== undefined) closers.push(() => postgres.remove());
+    const bench: Bench = { options, folder, postgres, closers };
+    introduce(bench);
+    const bars = [...(await measureTables(bench)), ...(await measureScales(bench))];
+    printBars(bars);
+  } finally {
+    for (const close of closers.reverse()) await close();
   }
-  const ratios = ours.map((measured, index) => measured.perSecond / (bares[index]?.perSecond ?? 1));
-  print('bare node:https', bares, 1);
-  print(row.name, ours, median(ratios));
 }
 
-async function measure(
-  target: Target,
-  load: Pick<Load, 'request' | 'servername'>,
-): Promise<Measured & { cpu: number }> {
-  const before = target.server.cpuMs() ?? 0;
-  const measured = await run({ ...load, port: target.port, ca: target.ca, connections, seconds });
-  return { ...measured, cpu: (((target.server.cpuMs() ?? 0) - before) * 1000) / measured.requests };
+function introduce({ options, postgres }: Bench): void {
+  const { rounds, seconds, connections } = options;
+  console.log(
+    `Node.js ${process.versions.node}, ${cores} cores (${cpus()[0]?.model ?? 'unknown'}); ${connections} connections, ` +
+      `${rounds} rounds of ${seconds} s in turn after one to warm up`,
+  );
+  const [before = 0] = loadavg();
+  if (before > 0.5) {
+    console.log(
+      `The machine is busy already (load average ${before.toFixed(1)}): trust no figure of this run.`,
+    );
+  }
+  for (const count of [1, ...severalProcesses]) {
+    const place = placeFor(count);
+    const where =
+      place === undefined
+        ? 'share all cores with the load: their rate is bounded by it, compare the processor time'
+        : `on cores ${place.server}, the load on ${place.load}`;
+    console.log(`servers of ${count} process${count === 1 ? '' : 'es'}: ${where}`);
+  }
+  console.log(
+    postgres === undefined
+      ? 'PostgreSQL is not installed: left out'
+      : 'PostgreSQL shares all cores, and is the same for all; its cost is told apart',
+  );
 }
 
-function print(name: string, all: readonly (Measured & { cpu: number })[], ratio: number): void {
-  const of = (pick: (one: Measured & { cpu: number }) => number) => median(all.map(pick));
-  const cells = [
-    of((one) => one.perSecond).toFixed(0),
-    ratio.toFixed(2),
-    of((one) => one.p50).toFixed(2),
-    of((one) => one.p99).toFixed(2),
-    of((one) => one.p999).toFixed(2),
-    of((one) => one.cpu).toFixed(0),
-  ];
-  console.log(tableRow([name, ...cells]));
+async function measureTables(bench: Bench): Promise<Bar[]> {
+  const { only } = bench.options;
+  const supply = supplyOf(bench.options);
+  const parts = partsOf(supply).filter(({ name }) => only?.has(name) ?? true);
+  if (parts.length === 0) return [];
+  const closers: Bench['closers'] = [];
+  try {
+    const inner = { ...bench, closers };
+    const entrants = await startAll(inner, supply);
+    const tables = new Map<string, readonly Result[]>();
+    for (const part of parts) tables.set(part.name, await measureTable(inner, part, entrants));
+    return barsOf(tables);
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
 }
 
-function tableRow(cells: readonly string[]): string {
-  return cells.map((cell, index) => (index === 0 ? cell.padEnd(18) : cell.padStart(11))).join('');
+async function measureTable(bench: Bench, part: Part, entrants: readonly Entrant[]): Promise<Result[]> {
+  const { rounds, seconds } = bench.options;
+  const connections = connectionsFor(part, bench.options);
+  // A bare server keeps nothing: what is written is compared with what the machine can make durable.
+  const taking = part.name === 'put' ? entrants.filter(({ reference }) => reference !== undefined) : entrants;
+  const contenders = taking.map((entrant) => contenderOf(part, entrant, bench.options));
+  const committers = part.name === 'put' ? await committersOf(bench) : [];
+  const results = await inTurn([...contenders, ...committers], rounds);
+  const how = part.once ? 'until its share is used up' : `${seconds} s`;
+  const to = part.name === 'put' ? `'${names.commit}'` : 'the bare server of as many processes';
+  printTable(`${part.title} (${connections} connections, each round ${how}; ratio to ${to})`, results);
+  return results;
 }
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+/** Enough for all rounds of the fastest server that is to be expected. */
+function supplyOf({ rounds, seconds }: Options): Supply {
+  const all = (rounds + 1) * seconds;
+  return { secrets: Math.ceil(all * 8_000), tokens: Math.ceil(all * 1_500) };
 }
 
-/** Makes the data folder and its identities once, so that the measured start is an ordinary one. */
-async function prepare(): Promise<{ identity: Identity; port: number }> {
-  const flags = { data, dev: true, listen: ['127.0.0.1'], port: 0, localPort: 0, logLevel: 'error' };
-  const service = await openService(loadConfig({ flags, environment: {} }));
-  const { port } = await service.start();
-  const identity = (await service.control('client-environment', {})) as Identity;
-  await service.close();
-  return { identity, port };
-}
-
-async function startStrongroom(port: number): Promise<Target> {
-  const server = await start([
-    join(root, 'bin/strongroom'),
-    ...['start', '--dev', '--data', data, '--listen', '127.0.0.1'],
-    ...['--port', String(port), '--local-port', '0', '--log-level', 'error'],
-  ]);
-  return { server, port, ca: readFileSync(join(data, 'ca.pem'), 'utf8') };
-}
-
-/** The bare server answers with the bytes that Strongroom answered, under a certificate of the same kind. */
-async function startBare(reply: { headers: readonly string[]; body: string }): Promise<Target> {
-  const now = Date.now();
-  const permitted = { permittedDnsNames: ['vault.azure.net'], permittedIpRanges: [] };
-  const authority = await createAuthority({ commonName: 'bench', ...permitted, now, validityDays: 2 });
-  const leaf = await issueLeaf(authority, {
-    dnsNames: ['*.vault.azure.net'],
-    ipAddresses: [],
-    now,
-    validityDays: 1,
-  });
-  const files = {
-    cert: join(folder, 'cert.pem'),
-    key: join(folder, 'key.pem'),
-    reply: join(folder, 'reply.json'),
+function contenderOf(part: Part, { target, world, reference }: Entrant, options: Options): Contender {
+  const { rounds, seconds } = options;
+  const connections = connectionsFor(part, options);
+  const compared =
+    reference === undefined ? {} : { reference: part.name === 'put' ? names.commit : reference };
+  return {
+    name: target.name,
+    ...compared,
+    measure: (round) => {
+      const plan = part.plan(world, { round, rounds });
+      const most = part.once ? plan[0]?.fills?.length : undefined;
+      return measure(target, { servername: part.servername, connections, seconds, most, plan });
+    },
   };
-  writeFileSync(files.cert, leaf.chainPem);
-  writeFileSync(files.key, leaf.privateKeyPem.exposeBytes(), { mode: 0o600 });
-  writeFileSync(files.reply, JSON.stringify(reply));
-  const script = join(root, 'bench/bare-server.ts');
-  const server = await start([process.execPath, script, files.cert, files.key, files.reply]);
-  return { server, port: Number(server.firstLine), ca: authority.certificatePem };
 }
 
-function requestBytes(host: string, [first = '', ...headers]: readonly string[], body = ''): Buffer {
-  const length = body === '' ? [] : [`Content-Length: ${Buffer.byteLength(body)}`];
-  return Buffer.from([`${first} HTTP/1.1`, `Host: ${host}`, ...headers, ...length, '', body].join('\r\n'));
+function connectionsFor({ atOnce }: Part, { connections }: Options): number {
+  return Math.min(connections, atOnce ?? connections);
 }
 
-async function tokenOf(target: Target, identity: Identity): Promise<string> {
-  const form = new URLSearchParams({
-    grant_type: 'client_credentials',
-    client_id: identity.clientId,
-    client_secret: identity.clientSecret,
-    scope: 'https://vault.azure.net/.default',
+async function committersOf({ folder, postgres, options, closers }: Bench): Promise<Contender[]> {
+  const { seconds } = options;
+  const committers: [string, Committer][] = [
+    ['fdatasync of an append', fileCommitter(folder)],
+    [names.commit, await sqliteCommitter(folder, 1)],
+    ['SQLite commits of 64 rows, rows', await sqliteCommitter(folder, 64)],
+  ];
+  if (postgres !== undefined) {
+    const { url } = await postgres.newDatabase();
+    for (const connections of [1, 10]) {
+      const name = `PostgreSQL commit, ${connections} conn.`;
+      committers.push([name, await postgresCommitter(url, connections)]);
+    }
+  }
+  for (const [, committer] of committers) closers.push(() => committer.close());
+  return committers.map(([name, committer]) => ({ name, measure: () => committer.measure(seconds) }));
+}
+
+/** A round is short there: a request at a time, and no more of them than the small vault has secrets for. */
+const leastScaleRounds = 5;
+
+async function measureScales({ options, folder, postgres }: Bench): Promise<Bar[]> {
+  if (!options.scale) return [];
+  const large: Size = { name: 'large', secrets: options.secrets, versions: options.versions };
+  const rounds = Math.max(options.rounds, leastScaleRounds);
+  const bars = await measureScale({
+    database: 'SQLite',
+    placeOf: async ({ name }) => ({ data: join(folder, `scale-${name}`) }),
+    large,
+    rounds,
   });
-  const { body } = await ask(target, {
-    host: 'login.microsoftonline.com',
-    method: 'POST',
-    path: `/${identity.tenantId}/oauth2/v2.0/token`,
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: form.toString(),
-  });
-  return (JSON.parse(body) as { access_token: string }).access_token;
+  if (postgres === undefined || !options.scaleOnPostgres) return bars;
+  const placeOf = async ({ name }: Size): Promise<Place> => {
+    const { url } = await postgres.newDatabase();
+    return { data: join(folder, `scale-postgres-${name}`), databaseUrl: url };
+  };
+  const databasePid = postgres.pid();
+  return [...bars, ...(await measureScale({ database: 'PostgreSQL', placeOf, databasePid, large, rounds }))];
 }
 
-function call(target: Target, method: string, path: string, token: string, body: string) {
-  const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
-  return ask(target, { host: vaultHost, method, path, headers, body });
-}
-
-interface Asked {
-  readonly host: string;
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Record<string, string>;
-  readonly body: string;
-}
-
-function ask(target: Target, asked: Asked): Promise<{ headers: readonly string[]; body: string }> {
-  return new Promise((resolve, reject) => {
-    const { host, method, path, headers, body } = asked;
-    const options = { host: '127.0.0.1', port: target.port, servername: host, ca: target.ca, method, path };
-    const sent = request({ ...options, headers: { Host: host, ...headers } }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => {
-        const hopByHop = ['date', 'connection', 'keep-alive'];
-        const kept: string[] = [];
-        for (let index = 0; index < response.rawHeaders.length; index += 2) {
-          const [name = '', value = ''] = response.rawHeaders.slice(index, index + 2);
-          if (!hopByHop.includes(name.toLowerCase())) kept.push(name, value);
-        }
-        if (response.statusCode === 200) resolve({ headers: kept, body: text });
-        else reject(new Error(`${method} ${path} answered ${response.statusCode}: ${text}`));
-      });
-    });
-    sent.on('error', reject);
-    sent.end(body);
-  });
-}
+const options = readOptions();
+if (options === undefined) console.log(usage);
+else await main(options);
