@@ -70,6 +70,8 @@ const reservedModules: readonly { module: RegExp; allowed: RegExp }[] = [
   { module: /^node:https?$/, allowed: /^(?:api\/|service\/serving\.ts$)/ },
   { module: /^find-my-way$/, allowed: /^api\// },
   { module: /^(?:kysely|node:sqlite)/, allowed: /^storage\// },
+  { module: /^pg$/, allowed: /^storage\// },
+  { module: /^node:cluster$/, allowed: /^service\/supervisor\.ts$/ },
   { module: /^jose$/, allowed: /^identity\// },
   { module: /^(?:@peculiar\/x509|pkijs|asn1js|reflect-metadata)$/, allowed: /^crypto\/x509\// },
   { module: /^commander$/, allowed: /^cli\// },

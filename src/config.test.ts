@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ConfigError, loadConfig } from './config.ts';
+import { ConfigError, loadConfig, passphraseOf } from './config.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -34,11 +34,11 @@ it('without --dev nothing listens beside the server; with it all is on the loopb
 it('a passphrase file gives its first line, and comes before the environment when a flag names it', () => {
   const path = join(folder, 'passphrase');
   writeFileSync(path, 'first line \r\nsecond line\n');
-  expect(load({ passphraseFile: path }).passphrase).toBe('first line ');
-  expect(load({ passphraseFile: path }, { STRONGROOM_PASSPHRASE: 'other' }).passphrase).toBe('first line ');
-  expect(load({}, { STRONGROOM_PASSPHRASE: 'given', STRONGROOM_PASSPHRASE_FILE: path }).passphrase).toBe(
-    'given',
-  );
+  const passphrase = (flags: object, environment = {}) => passphraseOf(load({ ...flags }, environment));
+  expect(passphrase({ passphraseFile: path })).toBe('first line ');
+  expect(passphrase({ passphraseFile: path }, { STRONGROOM_PASSPHRASE: 'other' })).toBe('first line ');
+  const both = { STRONGROOM_PASSPHRASE: 'given', STRONGROOM_PASSPHRASE_FILE: path };
+  expect(passphrase({}, both)).toBe('given');
   expect(() => load({ passphraseFile: join(folder, 'missing') })).toThrow(/'passphraseFile'/);
 });
 

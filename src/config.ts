@@ -2,8 +2,9 @@
  * Every setting and its default. Flags come before STRONGROOM_* environment variables, those before the YAML file;
  * all is checked together before anything starts, and what is wrong is said with the setting's name.
  */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parse as parseYaml } from 'yaml';
@@ -61,6 +62,16 @@ const schema = v.strictObject({
   tlsKey: v.optional(v.string()),
   passphrase: v.optional(v.string()),
   passphraseFile: v.optional(v.string()),
+  /** `postgres://…`: the data is there, and not in the data folder's own database. */
+  databaseUrl: v.optional(v.pipe(v.string(), v.check(isPostgresUrl, 'It must begin with postgres://'))),
+  /** A file that holds the URL, for one with a password in it. */
+  databaseUrlFile: v.optional(v.string()),
+  /** PEM file of the authorities that the database's certificate may be from; default: those of Node.js. */
+  databaseTlsCa: v.optional(v.string()),
+  /** Connections to the database, for each process. */
+  databasePoolSize: v.optional(v.pipe(count, v.minValue(1)), 10),
+  /** Processes that serve; default: one for each core, one with `dev`. */
+  workers: v.optional(v.pipe(count, v.minValue(1), v.maxValue(256))),
   /** Hosts beyond Azure Key Vault's that the drop-in proxy tunnels to. */
   proxyAllow: v.optional(v.array(v.string()), []),
   logLevel: v.optional(v.picklist(['debug', 'info', 'warn', 'error', 'silent']), 'info'),
@@ -80,7 +91,14 @@ type Settings = v.InferOutput<typeof schema>;
 type SettingName = keyof Settings;
 
 /** The checked settings with everything decided; paths are absolute. */
-export interface Config extends Omit<Settings, 'listen' | 'localPort' | 'publicPort' | 'passphraseFile'> {
+export interface Config
+  extends Omit<
+    Settings,
+    'listen' | 'localPort' | 'publicPort' | 'passphraseFile' | 'databaseUrl' | 'databaseUrlFile' | 'workers'
+  > {
+  readonly passphraseFile: string | undefined;
+  readonly databaseUrl: string | undefined;
+  readonly workers: number;
   readonly listen: readonly string[];
   readonly localPort: number | undefined;
   readonly publicPort: number | undefined;
@@ -90,10 +108,14 @@ export interface Config extends Omit<Settings, 'listen' | 'localPort' | 'publicP
 /** What is where in the data folder. */
 export interface DataPaths {
   readonly lock: string;
+  /** Holds the id by which this folder's node is known to others of its database. */
+  readonly node: string;
   readonly rootKey: string;
   readonly database: string;
   readonly audit: string;
   readonly control: string;
+  /** The writer process's socket. */
+  readonly writer: string;
   readonly authority: string;
   readonly authorityBundle: string;
   readonly trustStore: string;
@@ -108,6 +130,8 @@ const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>
   proxyAllow: 'list',
   auditMaxBytes: 'number',
   auditMaxFiles: 'number',
+  databasePoolSize: 'number',
+  workers: 'number',
   maxInFlight: 'number',
   vaultTransactions: 'number',
   drain: 'number',
@@ -147,7 +171,7 @@ function environmentName(name: string): string {
 
 function describe(issue: v.BaseIssue<unknown>): string {
   const name = issue.path?.map((item) => String(item.key)).join('.') ?? '';
-  const isSecret = name === 'passphrase';
+  const isSecret = name === 'passphrase' || name === 'databaseUrl';
   return `The setting '${name}' cannot be used${isSecret ? '' : `: ${issue.message}`}`;
 }
 
@@ -186,7 +210,7 @@ function readFile(path: string | undefined): Record<string, unknown> {
 const longestSocketPath = process.platform === 'darwin' ? 103 : 107;
 
 function decide(settings: Settings): Config {
-  const { listen, localPort, publicPort, passphraseFile, ...rest } = settings;
+  const { listen, localPort, publicPort, passphraseFile, databaseUrlFile, ...rest } = settings;
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new ConfigError("The settings 'tlsCert' and 'tlsKey' go together.");
   }
@@ -198,17 +222,47 @@ function decide(settings: Settings): Config {
       `The setting 'data' cannot be used: the folder's whole path is longer than ${room} bytes, which is too long for a socket in it.`,
     );
   }
-  const passphrase =
-    rest.passphrase ?? (passphraseFile === undefined ? undefined : readPassphrase(passphraseFile));
+  // Only looked for here: of several processes one has no use for it.
+  if (passphraseFile !== undefined && rest.passphrase === undefined) assertReadable(passphraseFile);
   return {
     ...rest,
     data,
-    ...(passphrase === undefined ? {} : { passphrase }),
+    passphraseFile: rest.passphrase === undefined ? passphraseFile : undefined,
+    databaseUrl: databaseUrlFile === undefined ? rest.databaseUrl : readUrl(databaseUrlFile),
+    workers: rest.workers ?? (rest.dev ? 1 : availableParallelism()),
     listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['0.0.0.0', '::']),
     localPort: localPort ?? (rest.dev ? 8081 : undefined),
     publicPort,
     paths,
   };
+}
+
+function assertReadable(passphraseFile: string): void {
+  try {
+    accessSync(passphraseFile, constants.R_OK);
+  } catch {
+    throw new ConfigError(`The setting 'passphraseFile' names a file that cannot be read: ${passphraseFile}`);
+  }
+}
+
+function readUrl(path: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8').trim();
+  } catch {
+    throw new ConfigError(`The setting 'databaseUrlFile' names a file that cannot be read: ${path}`);
+  }
+  if (!isPostgresUrl(text)) throw new ConfigError(`The file ${path} does not hold a postgres:// URL.`);
+  return text;
+}
+
+function isPostgresUrl(text: string): boolean {
+  return /^postgres(?:ql)?:\/\//.test(text);
+}
+
+/** The passphrase of the root key, wherever it stands; undefined without one. Throws `ConfigError`. */
+export function passphraseOf({ passphrase, passphraseFile }: Config): string | undefined {
+  return passphrase ?? (passphraseFile === undefined ? undefined : readPassphrase(passphraseFile));
 }
 
 /** The first line of a passphrase file, without its newline; throws `ConfigError`. */
@@ -226,11 +280,30 @@ function dataPaths(data: string): DataPaths {
     rootKey: join(data, 'root-key.json'),
     database: join(data, 'strongroom.db'),
     audit: join(data, 'audit'),
+    node: join(data, 'node-id'),
     control: join(data, 'control.sock'),
+    writer: join(data, 'writer.sock'),
     authority: join(data, 'ca.pem'),
     authorityBundle: join(data, 'ca-bundle.pem'),
     trustStore: join(data, 'ca.p12'),
   };
+}
+
+/** What this process is to its server; a supervisor tells those that it starts. */
+export type ProcessRole = 'whole' | 'writer' | { readonly slot: number };
+
+const roleVariable = 'STRONGROOM_PROCESS';
+
+/** The variables that tell a process its role. */
+export function roleEnvironment(role: Exclude<ProcessRole, 'whole'>): Record<string, string> {
+  return { [roleVariable]: role === 'writer' ? role : String(role.slot) };
+}
+
+/** The role that the supervisor gave; `whole` without one. */
+export function processRole(): ProcessRole {
+  const given = process.env[roleVariable];
+  if (given === undefined || process.send === undefined) return 'whole';
+  return given === 'writer' ? given : { slot: Number(given) };
 }
 
 /** The environment that a command started by `exec` begins with. */

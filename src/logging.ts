@@ -1,12 +1,18 @@
 import pino from 'pino';
 import type { Log } from './core/log.ts';
 
-/** The operational log: JSON lines on standard error, through pino. Errors are written with type, stack and cause. */
-export function createLog(level: 'debug' | 'info' | 'warn' | 'error' | 'silent'): Log {
+/**
+ * The operational log: JSON lines on standard error, through pino, each with `fields`. Errors are written with type,
+ * stack and cause.
+ */
+export function createLog(
+  level: 'debug' | 'info' | 'warn' | 'error' | 'silent',
+  fields: Readonly<Record<string, unknown>> | null = null,
+): Log {
   const logger = pino(
     {
       level,
-      base: null,
+      base: fields,
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { error: pino.stdSerializers.err },
     },

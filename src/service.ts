@@ -1,8 +1,8 @@
 /** The composition root's face: opens a data folder, starts the server over it, runs the operator's operations. */
 import { existsSync } from 'node:fs';
 import { type Control, remoteControl } from './api/control/socket.ts';
-import { tailAuditLog } from './audit/tail.ts';
-import { type AuditVerification, verifyAuditLog } from './audit/verify.ts';
+import { tailAuditLogs } from './audit/several.ts';
+import type { AuditVerification } from './audit/verify.ts';
 import type { Config } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Log } from './core/log.ts';
@@ -10,14 +10,28 @@ import type { Random } from './core/random.ts';
 import { systemRandom } from './crypto/random.ts';
 import type { Fetch } from './identity/remote-keys.ts';
 import { createLog } from './logging.ts';
+import { verifyAuditLogs } from './service/audit-logs.ts';
+import { backUpServer, type CopyReport, type Progress } from './service/backup.ts';
+import { restoreServer } from './service/backup-restore.ts';
 import { createControl } from './service/control.ts';
 import { buildCore } from './service/core.ts';
-import { openData, openStore, StartRefused, type Tools } from './service/data.ts';
+import {
+  isKeeper,
+  openData,
+  openStore,
+  StartRefused,
+  type TestOnlyFaults,
+  type Tools,
+} from './service/data.ts';
+import type { WorkerRole } from './service/database.ts';
 import { seedDev } from './service/dev-seed.ts';
+import { type Addresses, onStop, tellSupervisor } from './service/processes.ts';
 import { type Serving, startServing } from './service/serving.ts';
+import { startSupervisor } from './service/supervisor.ts';
+import { startWriter } from './service/writer.ts';
 
-export type { AuditVerification, Control };
-export { StartRefused };
+export type { Addresses, AuditVerification, Control, CopyReport, Progress, TestOnlyFaults };
+export { backUpServer, onStop, restoreServer, StartRefused, startSupervisor, startWriter, tellSupervisor };
 
 /** What a caller may replace, for tests: time, randomness, the log and the way out to external issuers. */
 export interface Surroundings {
@@ -25,29 +39,37 @@ export interface Surroundings {
   readonly random?: Random;
   readonly log?: Log;
   readonly fetch?: Fetch;
+  /** For one process among several of a server. */
+  readonly worker?: WorkerRole;
+  /** Faults between the server and what it stands on. No flag, variable or setting leads here. */
+  readonly testOnlyFaults?: TestOnlyFaults;
 }
 
 export interface Service {
   /** The operator's operations, in this process. */
   readonly control: Control;
   /** Listens; resolves to the ports when the server serves. */
-  start(): Promise<{ port: number; localPort: number | undefined }>;
+  start(): Promise<Addresses>;
   /** Ends what is under way, then closes everything. */
   close(): Promise<void>;
 }
 
 /** Opens the data folder and builds the server over it, without listening. Throws `StartRefused`. */
 export async function openService(config: Config, surroundings: Surroundings = {}): Promise<Service> {
+  const { worker } = surroundings;
   const tools: Tools = {
     config,
     clock: surroundings.clock ?? systemClock,
     random: surroundings.random ?? systemRandom,
-    log: surroundings.log ?? createLog(config.logLevel),
+    log:
+      surroundings.log ?? createLog(config.logLevel, worker === undefined ? null : { worker: worker.slot }),
+    worker,
+    testOnlyFaults: surroundings.testOnlyFaults,
   };
   const data = await openData(tools);
   try {
     const core = await buildCore(tools, data, surroundings.fetch ?? fetch);
-    if (config.dev) await seedDev(tools, data, core);
+    if (config.dev && isKeeper(tools)) await seedDev(tools, data, core);
     const control = createControl(tools, data, core);
     let serving: Serving | undefined;
     return {
@@ -96,9 +118,10 @@ export async function verifyAudit(config: Config): Promise<AuditVerification> {
   if (remote !== undefined) return (await remote('audit verify', {})) as AuditVerification;
   assertThere(config);
   const log = createLog('warn');
-  const store = await openStore({ config: offline(config), clock: systemClock, random: systemRandom, log });
+  const tools = { config: offline(config), clock: systemClock, random: systemRandom, log };
+  const store = await openStore(tools);
   try {
-    return await verifyAuditLog({ mac: store.auditMac, anchors: store.anchors }, config.paths.audit);
+    return await verifyAuditLogs(tools, store);
   } finally {
     await store.close();
   }
@@ -114,5 +137,5 @@ export function tailAudit(
   config: Config,
   options: { lines: number; follow: boolean; signal?: AbortSignal },
 ): AsyncGenerator<string, void> {
-  return tailAuditLog(config.paths.audit, options);
+  return tailAuditLogs(config.paths.audit, options);
 }

@@ -8,6 +8,11 @@ export interface AuditLog {
    * an `unavailable` failure if it cannot be written, and the request must then fail.
    */
   append(entry: AuditEntry): Promise<void>;
+  /**
+   * To be asked before anything is done that must be recorded: throws the failure of `append` from a record that could
+   * not be written until one that could, which may be that of the refusal.
+   */
+  assertWritable(): void;
 }
 
 /** The number of a line of the log and its MAC, 64 lower-case hexadecimal characters. */

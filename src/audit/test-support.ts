@@ -43,6 +43,7 @@ export function testClock(): TestClock {
   const timers = new Map<object, { at: number; run: () => void }>();
   return {
     now: () => now,
+    monotonic: () => now,
     after(ms, run) {
       const timer = { cancel: () => void timers.delete(timer) };
       timers.set(timer, { at: now + ms, run });

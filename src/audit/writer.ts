@@ -143,6 +143,11 @@ export class FileAuditLog implements AuditLog {
     return this.#batch.promise;
   }
 
+  assertWritable(): void {
+    // The refusal's own record is the next to be tried: something smaller could fit where records do not.
+    if (this.#lost !== undefined) throw unwritable(new Error('the last record could not be written'));
+  }
+
   /** Writes what is waiting, makes it durable, saves the anchor and closes the file; later records are refused. */
   async close(): Promise<void> {
     if (!this.#closed) {
@@ -381,5 +386,5 @@ export class FileAuditLog implements AuditLog {
 }
 
 function unwritable(cause: unknown): Failure {
-  return new Failure('unavailable', 'The audit log cannot be written.', { cause });
+  return new Failure('unavailable', 'The audit log cannot be written.', { cause, retryAfter: 1 });
 }

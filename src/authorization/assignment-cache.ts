@@ -1,3 +1,4 @@
+import type { ChangeFeed } from '../core/changes.ts';
 import { type PrincipalRoles, rolesFrom } from './authorize.ts';
 import type { RoleAssignmentStore } from './role-assignments.ts';
 
@@ -9,17 +10,19 @@ export interface CachedAssignments extends RoleAssignmentStore {
   knownRoles(principalId: string): PrincipalRoles | undefined;
 }
 
-/** Keeps each principal's assignments in memory, and forgets them all when any is added or removed through it. */
-export function cacheAssignments(store: RoleAssignmentStore): CachedAssignments {
+/** Keeps each principal's assignments in memory, as long as the feed vouches for them. */
+export function cacheAssignments(store: RoleAssignmentStore, feed: ChangeFeed): CachedAssignments {
   const kept = new Map<string, PrincipalRoles>();
   let changes = 0;
-  const forget = () => {
+  feed.subscribe('roleAssignments', (principalId) => {
     changes += 1;
-    kept.clear();
-  };
+    if (principalId === undefined) kept.clear();
+    else kept.delete(principalId);
+  });
+  const known = (principalId: string) => (feed.fresh() ? kept.get(principalId) : undefined);
   const rolesOf = async (principalId: string): Promise<PrincipalRoles> => {
-    const known = kept.get(principalId);
-    if (known !== undefined) return known;
+    const there = known(principalId);
+    if (there !== undefined) return there;
     const before = changes;
     const roles = rolesFrom(await store.ofPrincipal(principalId));
     // What was read before a change must not be kept after it.
@@ -31,10 +34,10 @@ export function cacheAssignments(store: RoleAssignmentStore): CachedAssignments 
   };
   return {
     rolesOf,
-    knownRoles: (principalId) => kept.get(principalId),
+    knownRoles: known,
     ofPrincipal: async (principalId) => (await rolesOf(principalId)).assignments,
     list: () => store.list(),
-    add: (assignment) => store.add(assignment).finally(forget),
-    remove: (id) => store.remove(id).finally(forget),
+    add: (assignment) => store.add(assignment),
+    remove: (id) => store.remove(id),
   };
 }

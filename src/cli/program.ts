@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError } from '../config.ts';
 import { addAuditCommands } from './audit.ts';
+import { addBackupCommands } from './backup.ts';
 import { addEnvCommand } from './env.ts';
 import { addExecCommand } from './exec.ts';
 import { addIdentityCommands } from './identity.ts';
@@ -35,6 +36,7 @@ export function buildProgram(): Command {
   addIdentityCommands(program);
   addRootKeyCommands(program);
   addAuditCommands(program);
+  addBackupCommands(program);
   addVersionCommand(program);
   for (const command of leaves(program)) addFolderOptions(command);
   return program;
@@ -54,9 +56,13 @@ function addFolderOptions(command: Command): void {
     .addOption(new Option('--data <folder>', 'the folder of all data (default: .strongroom)'))
     .addOption(new Option('--config <file>', 'a YAML file with settings'));
   if (keyless.includes(command.name())) return;
-  command.addOption(
-    new Option('--passphrase-file <file>', 'a file that holds the passphrase of the root key'),
-  );
+  command
+    .addOption(new Option('--passphrase-file <file>', 'a file that holds the passphrase of the root key'))
+    .addOption(new Option('--database-url <url>', 'the data is in PostgreSQL, at this postgres:// address'))
+    .addOption(
+      new Option('--database-url-file <file>', 'a file that holds the address, if it has a password'),
+    )
+    .addOption(new Option('--database-tls-ca <file>', 'PEM file of the authority of its TLS certificate'));
 }
 
 function report(error: unknown): number {

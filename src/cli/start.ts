@@ -1,7 +1,15 @@
 import type { Command } from 'commander';
-import type { Config } from '../config.ts';
+import { type Config, processRole } from '../config.ts';
 import { productVersion } from '../service/version.ts';
-import { openService } from '../service.ts';
+import {
+  type Addresses,
+  onStop,
+  openService,
+  servingControl,
+  startSupervisor,
+  startWriter,
+  tellSupervisor,
+} from '../service.ts';
 import { print, printError, shellWord } from './output.ts';
 import { configOf } from './settings.ts';
 
@@ -15,6 +23,7 @@ const settings = [
   'domain',
   'tlsCert',
   'tlsKey',
+  'workers',
   'proxyAllow',
   'logLevel',
 ];
@@ -41,33 +50,126 @@ export function addStartCommand(program: Command): void {
       '--proxy-allow <hosts>',
       'other hosts that the drop-in proxy tunnels to, with commas; *.NAME for all below',
     )
+    .option('--workers <number>', 'processes that serve (default: one for each core; 1 with --dev)')
     .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
     .addHelpText('after', '\nEvery setting can also stand in a file (--config) or in STRONGROOM_* variables.')
     .action(async (_options: object, command: Command) => {
       const config = configOf(command, settings);
-      const service = await openService(config);
-      const starting = service.start();
-      let stopping = false;
-      const stop = (signal: NodeJS.Signals) => {
-        if (stopping) return;
-        stopping = true;
-        printError(`strongroom: ${signal}, finishing what is under way`);
-        // What was only half started could not be closed; a start that fails closes below.
-        starting.then(
-          () => service.close().catch(failed),
-          () => undefined,
-        );
-      };
-      for (const signal of stopSignals) process.on(signal, stop);
-      let addresses: Addresses;
-      try {
-        addresses = await starting;
-      } catch (error) {
-        await service.close();
-        throw explained(error, config);
-      }
-      if (!stopping) print(await banner(config, addresses, service.control));
+      const role = processRole();
+      if (role === 'writer') await runWriter(config);
+      else if (role !== 'whole') await runWorker(config, role.slot);
+      else if (config.workers > 1) await runSupervisor(config);
+      else await runWhole(config);
     });
+}
+
+/** One process that does everything. */
+async function runWhole(config: Config): Promise<void> {
+  const service = await openService(config);
+  const starting = service.start();
+  const stopping = onSignals(() => {
+    // What was only half started could not be closed; a start that fails closes below.
+    starting.then(
+      () => service.close().catch(failed),
+      () => undefined,
+    );
+  });
+  let addresses: Addresses;
+  try {
+    addresses = await starting;
+  } catch (error) {
+    await service.close();
+    throw explained(error, config);
+  }
+  if (!stopping()) print(await banner(config, addresses, service.control));
+}
+
+/** Processes that others do the serving for. */
+async function runSupervisor(config: Config): Promise<void> {
+  const starting = startSupervisor(config);
+  const stopping = onSignals(() => {
+    starting.then(
+      (supervisor) => supervisor.stop().then(() => process.exit(), failed),
+      () => undefined,
+    );
+  });
+  const supervisor = await starting;
+  const control = await servingControl(config);
+  if (!stopping() && control !== undefined) print(await banner(config, supervisor.addresses, control));
+}
+
+/** Stops on the supervisor's word, or for itself on SIGTERM; a terminal's signals come to the supervisor too. */
+async function runWorker(config: Config, slot: number): Promise<void> {
+  ignoreSignals(['SIGINT', 'SIGHUP']);
+  const stopping = stoppingAtAnyTime(['SIGTERM']);
+  const worker = { slot, admitted: () => tellSupervisor({ type: 'admitted' }) };
+  try {
+    const service = await openService(config, { worker });
+    const addresses = await service.start();
+    stopping.closes(() => service.close());
+    tellSupervisor({ type: 'serving', ...addresses });
+  } catch (error) {
+    endFailed(explained(error, config));
+  }
+}
+
+/** Outlives the workers, whatever signals the terminal or the service manager sends to all at once. */
+async function runWriter(config: Config): Promise<void> {
+  ignoreSignals(['SIGINT', 'SIGHUP', 'SIGTERM']);
+  const stopping = stoppingAtAnyTime([]);
+  try {
+    const writer = await startWriter(config);
+    stopping.closes(() => writer.close());
+  } catch (error) {
+    endFailed(error);
+  }
+}
+
+/**
+ * Ends the process when it is told to. Before there is something to close it ends at once: a start that is cut off
+ * leaves nothing behind that a crash would not, and may be waiting for what never comes.
+ */
+function stoppingAtAnyTime(signals: readonly NodeJS.Signals[]): { closes(close: () => Promise<void>): void } {
+  let close: () => Promise<void> = async () => undefined;
+  let stopping = false;
+  const stop = () => {
+    if (stopping) return;
+    stopping = true;
+    close()
+      .catch(failed)
+      .finally(() => process.exit());
+  };
+  onStop(stop);
+  for (const signal of signals) process.on(signal, stop);
+  return {
+    closes(found) {
+      close = found;
+    },
+  };
+}
+
+function endFailed(error: unknown): void {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  tellSupervisor({ type: 'failed', name, message });
+  process.exitCode = 1;
+  process.disconnect?.();
+}
+
+function ignoreSignals(signals: readonly NodeJS.Signals[]): void {
+  for (const signal of signals) process.on(signal, () => undefined);
+}
+
+/** Calls `stop` at the first signal to stop; answers a function that tells whether there was one. */
+function onSignals(stop: () => void): () => boolean {
+  let stopping = false;
+  const act = (signal: NodeJS.Signals) => {
+    if (stopping) return;
+    stopping = true;
+    printError(`strongroom: ${signal}, finishing what is under way`);
+    stop();
+  };
+  for (const signal of stopSignals) process.on(signal, act);
+  return () => stopping;
 }
 
 /** The terminal's hang-up too: a server without its terminal would be one that nobody can stop. */
@@ -76,11 +178,6 @@ const stopSignals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 function failed(error: unknown): void {
   printError(`strongroom: ${String(error)}`);
   process.exitCode = 1;
-}
-
-interface Addresses {
-  readonly port: number;
-  readonly localPort: number | undefined;
 }
 
 type Control = (operation: string, input: object) => Promise<unknown>;

@@ -13,6 +13,8 @@ interface Status {
   readonly tenantId: string;
   readonly subscriptionId: string;
   readonly rootKey: string;
+  readonly database: string;
+  readonly workers: number;
   readonly vaults: readonly { name: string; vaultUri: string }[];
 }
 
@@ -36,11 +38,16 @@ export function addStatusCommand(program: Command): void {
     });
 }
 
+function processes({ pid, workers }: Status): string {
+  return workers === 1 ? `process ${pid}` : `${workers} workers, the first is process ${pid}`;
+}
+
 function statusFacts(status: Status): string {
   return facts([
-    ['serving', `yes, process ${status.pid}, for ${status.upSeconds} s`],
+    ['serving', `yes, ${processes(status)}, for ${status.upSeconds} s`],
     ['version', status.version],
     ['data', status.data],
+    ['database', status.database],
     ['https port', String(status.port)],
     ['loopback port', status.localPort === undefined ? 'off' : String(status.localPort)],
     ['tenant', status.tenantId],

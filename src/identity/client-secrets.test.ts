@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { manualClock, memoryPrincipalStore } from '../../test/support/identity.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { decoyHash, hashPassword, verifyPassword } from '../crypto/password-hash.ts';
@@ -143,12 +143,26 @@ describe('client secrets', () => {
     });
   });
 
+  it('checks the same secret once for all who present it at the same moment, each in its own tenant', async () => {
+    const { verify, appId, secret, held, state, checked } = await setup({ concurrent: 1, waiting: 1 });
+    state.hold = true;
+    const elsewhere = verify({ appId, secret, tenantId: 'dddddddd-0000-4000-8000-00000000000d' });
+    const refused = expect(elsewhere).rejects.toMatchObject({ kind: 'invalidClient' });
+    const attempts = Array.from({ length: 64 }, () => verify({ appId, secret, tenantId }));
+    await vi.waitFor(() => expect(held.length).toBe(1));
+    state.hold = false;
+    for (const go of held) go();
+    for (const principal of await Promise.all(attempts)) expect(principal).toMatchObject({ appId });
+    await refused;
+    expect(checked).toHaveLength(2);
+  });
+
   it('bounds the slow checks: so many at once, so many in line, the rest refused with a time to retry', async () => {
     const { verify, appId, secret, held, state } = await setup({ concurrent: 2, waiting: 1 });
     await verify({ appId, secret, tenantId });
     state.hold = true;
-    const attempts = [1, 2, 3, 4, 5].map(() =>
-      verify({ appId, secret: wrong, tenantId }).catch((e: unknown) => e),
+    const attempts = [1, 2, 3, 4, 5].map((n) =>
+      verify({ appId, secret: SecretBytes.fromText(`guess ${n}`), tenantId }).catch((e: unknown) => e),
     );
     const refused = await Promise.race(attempts);
     expect(refused).toMatchObject({ kind: 'throttled', retryAfter: 1 });

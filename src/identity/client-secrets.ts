@@ -93,6 +93,17 @@ export function createClientSecretVerifier(
   const slowly = createBoundedWork(limits);
   const verified = new LruMap<{ keyId: string; until: number }>(memorySize);
 
+  /** Slow checks under way: whoever asks the same of the same credentials meanwhile waits for the same answer. */
+  const checking = new Map<string, Promise<ClientCredential | undefined>>();
+  function check(name: string, secret: SecretBytes, credentials: readonly ClientCredential[]) {
+    const question = [name, ...credentials.map(({ keyId }) => keyId)].join('|');
+    const underWay = checking.get(question);
+    if (underWay !== undefined) return underWay;
+    const checked = slowly(() => match(secret, credentials)).finally(() => checking.delete(question));
+    checking.set(question, checked);
+    return checked;
+  }
+
   /** The credential whose secret this is; always one slow hash at least. */
   async function match(secret: SecretBytes, credentials: readonly ClientCredential[]) {
     const hint = secret.exposeText().slice(0, hintLength);
@@ -114,7 +125,7 @@ export function createClientSecretVerifier(
     let found =
       known !== undefined && clock.now() < known.until ? byKeyId(credentials, known.keyId) : undefined;
     if (found === undefined) {
-      found = await slowly(() => match(secret, credentials));
+      found = await check(name, secret, credentials);
       if (found !== undefined) verified.set(name, { keyId: found.keyId, until: clock.now() + memory });
     }
     if (principal === undefined || found === undefined) throw wrongSecret();

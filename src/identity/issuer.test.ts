@@ -1,6 +1,7 @@
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { manualClock, memorySigningKeyStore } from '../../test/support/identity.ts';
+import { createChangeHub } from '../core/changes.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { createTokenIssuer, type TokenRequest } from './issuer.ts';
 import { azureIssuerNames, issuerOf, ownIssuerNames } from './issuer-names.ts';
@@ -30,7 +31,7 @@ const request: TokenRequest = {
 };
 
 function setup(store = memorySigningKeyStore(), clock = manualClock()) {
-  const keys = createKeyRing({ store, clock });
+  const keys = createKeyRing({ store, clock, feed: createChangeHub() });
   const issuer = createTokenIssuer({ keys, clock, random: systemRandom });
   const kids = async () => (await issuer.jwks()).keys.map((key) => key.kid);
   const signedBy = async () => decodeProtectedHeader((await issuer.issueToken(request)).token).kid;
@@ -185,7 +186,7 @@ describe('rotation of signing keys', () => {
         return answer;
       },
     };
-    const keys = createKeyRing({ store, clock });
+    const keys = createKeyRing({ store, clock, feed: createChangeHub() });
     const { kid } = await keys.signer();
     clock.advance(hour);
     let release = () => {};

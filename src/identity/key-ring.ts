@@ -3,6 +3,7 @@
  * nodes that rotate at the same moment end up with the same keys.
  */
 import type { CryptoKey } from 'jose';
+import type { ChangeFeed } from '../core/changes.ts';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
 import {
@@ -44,33 +45,66 @@ interface LoadedKey {
 const reloadPause = 5_000;
 const mostAttempts = 5;
 
+interface Deps {
+  readonly store: SigningKeyStore;
+  readonly clock: Clock;
+  readonly feed: ChangeFeed;
+}
+
 /** Makes a ring over the store; nothing is read before the first use. */
-export function createKeyRing({ store, clock }: { store: SigningKeyStore; clock: Clock }): KeyRing {
+export function createKeyRing({ store, clock, feed }: Deps): KeyRing {
   let ring: ReadonlyMap<string, LoadedKey> = new Map();
   let ringRevision = -1;
   let loadedAt = Number.NEGATIVE_INFINITY;
   let loading: Promise<void> | undefined;
+  let nextLoading: Promise<void> | undefined;
+  /** Counts what may have changed the keys; what was read before such news is not taken up after it. */
+  let news = 0;
+  // Sealed items are few and seldom change: which of them it was matters little.
+  feed.subscribe('sealedItem', () => {
+    news += 1;
+    ring = new Map();
+    loadedAt = Number.NEGATIVE_INFINITY;
+  });
 
   async function adopt(records: readonly SigningKey[], revision: number): Promise<void> {
+    const before = news;
     const known = ring;
     const loaded = await Promise.all(
       records.map(async (record) => ({ ...(known.get(record.kid) ?? (await imported(record))), record })),
     );
     // A read that was overtaken by a change must not bring a revoked key back.
-    if (revision < ringRevision) return;
+    if (revision < ringRevision || before !== news) return;
     ring = new Map(loaded.map((key) => [key.record.kid, key]));
     ringRevision = revision;
-    loadedAt = clock.now();
+    loadedAt = clock.monotonic();
+  }
+
+  function begin(): Promise<void> {
+    loading ??= load().finally(() => {
+      loading = undefined;
+    });
+    return loading;
   }
 
   function reload(): Promise<void> {
-    loading ??= store
-      .load()
-      .then(({ keys, revision }) => adopt(keys, revision))
-      .finally(() => {
-        loading = undefined;
-      });
-    return loading;
+    if (loading === undefined || feed.fresh()) return begin();
+    // Without news, a read under way may have missed what was changed before this question: another one follows it.
+    const next = () => {
+      nextLoading = undefined;
+      return begin();
+    };
+    nextLoading ??= loading.then(next, next);
+    return nextLoading;
+  }
+
+  async function load(): Promise<void> {
+    let before: number;
+    do {
+      before = news;
+      const { keys, revision } = await store.load();
+      if (before === news) await adopt(keys, revision);
+    } while (before !== news);
   }
 
   function current(kid: string): LoadedKey | undefined {
@@ -109,24 +143,27 @@ export function createKeyRing({ store, clock }: { store: SigningKeyStore; clock:
           [...ring.values()].map((key) => key.record),
           clock.now(),
         );
-      if (pick() === undefined) await reload();
+      if (pick() === undefined || !feed.fresh()) await reload();
       if (pick() === undefined) await rotate(clock.now());
+      // News of anything else that is sealed may have overtaken it.
+      if (pick() === undefined) await reload();
       const chosen = ring.get(pick()?.kid ?? '');
       if (chosen === undefined) throw new Failure('unavailable', 'There is no key to sign tokens with.');
       return { kid: chosen.record.kid, key: chosen.privateKey };
     },
 
     async published() {
-      if (ring.size === 0) await reload();
+      if (ring.size === 0 || !feed.fresh()) await reload();
       return [...ring.values()].filter((key) => current(key.record.kid)).map((key) => key.record.publicJwk);
     },
 
     async find(kid) {
-      if (current(kid) === undefined && clock.now() >= loadedAt + reloadPause) await reload();
+      const isMissing = current(kid) === undefined && clock.monotonic() >= loadedAt + reloadPause;
+      if (isMissing || !feed.fresh()) await reload();
       return current(kid)?.verification;
     },
 
-    has: (kid) => current(kid) !== undefined,
+    has: (kid) => feed.fresh() && current(kid) !== undefined,
     rotate,
 
     async rotateNow({ revoke }) {

@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { manualClock, memoryPrincipalStore, memorySigningKeyStore } from '../../test/support/identity.ts';
+import { createChangeHub } from '../core/changes.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { createTokenIssuer } from './issuer.ts';
 import { azureIssuerNames, issuerOf } from './issuer-names.ts';
@@ -16,7 +17,7 @@ const resourceId =
 function setup() {
   const clock = manualClock();
   const store = memoryPrincipalStore();
-  const keys = createKeyRing({ store: memorySigningKeyStore(), clock });
+  const keys = createKeyRing({ store: memorySigningKeyStore(), clock, feed: createChangeHub() });
   const issuer = createTokenIssuer({ keys, clock, random: systemRandom });
   const deps = { store, clock, random: systemRandom };
   const ask = (selector: IdentitySelector, systemAssigned?: string) =>

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { manualClock, memorySigningKeyStore } from '../../test/support/identity.ts';
+import { createChangeHub } from '../core/changes.ts';
 import { silentLog } from '../core/log.ts';
 import { isGuid } from '../core/names.ts';
 import { azureIssuerNames } from './issuer-names.ts';
@@ -54,7 +55,7 @@ async function setup(row: Partial<ExternalIssuer> = {}) {
   const first = await makeKey('first');
   remote.state.keys = [first.jwk];
   const clock = manualClock();
-  const ring = createKeyRing({ store: memorySigningKeyStore(), clock });
+  const ring = createKeyRing({ store: memorySigningKeyStore(), clock, feed: createChangeHub() });
   const issuer = remote.origin;
   const validator = createTokenValidator(
     { ownKeys: ring, clock, log: silentLog, fetch },

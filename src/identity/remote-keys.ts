@@ -57,21 +57,22 @@ export function createRemoteKeys(deps: RemoteKeysDeps, options: RemoteKeysOption
   if (unknown !== undefined) throw new TypeError(`tokens signed with ${unknown} are not accepted`);
 
   let keys: ReadonlyMap<string, VerificationKey> = new Map();
+  // By the monotonic clock: a wall clock that is set back must not prolong the trust in a key that was withdrawn.
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;
   let refreshAt = Number.NEGATIVE_INFINITY;
   let refreshing: Promise<void> | undefined;
 
-  const known = (kid: string) => (clock.now() < fetchedAt + usableFor ? keys.get(kid) : undefined);
+  const known = (kid: string) => (clock.monotonic() < fetchedAt + usableFor ? keys.get(kid) : undefined);
 
   async function fetchAll(): Promise<void> {
-    triedAt = clock.now();
+    triedAt = clock.monotonic();
     try {
       keys = await fetchKeys(deps, options);
-      fetchedAt = clock.now();
+      fetchedAt = clock.monotonic();
       refreshAt = fetchedAt + refreshAfter;
     } catch (error) {
-      refreshAt = clock.now() + coolDown;
+      refreshAt = clock.monotonic() + coolDown;
       log.warn('the keys of an external issuer could not be fetched', { issuer: options.issuer, error });
     }
   }
@@ -89,13 +90,13 @@ export function createRemoteKeys(deps: RemoteKeysDeps, options: RemoteKeysOption
       const key = known(kid);
       if (key !== undefined) {
         // Nobody waits for a refresh while there is a key to go on with.
-        if (clock.now() >= refreshAt) void refresh();
+        if (clock.monotonic() >= refreshAt) void refresh();
         return key;
       }
-      if (refreshing !== undefined || clock.now() >= triedAt + coolDown) await refresh();
+      if (refreshing !== undefined || clock.monotonic() >= triedAt + coolDown) await refresh();
       return known(kid);
     },
-    has: (kid) => clock.now() < refreshAt && known(kid) !== undefined,
+    has: (kid) => clock.monotonic() < refreshAt && known(kid) !== undefined,
   };
 }
 

@@ -53,9 +53,21 @@ export function planRotation(
   now: number,
 ): { kept: readonly SigningKey[]; signsFrom: number | undefined } {
   const kept = keys.filter((key) => now < key.expires);
-  const last = Math.max(0, ...kept.map((key) => key.retires));
-  if (now < last - publishedBefore) return { kept, signsFrom: undefined };
-  return { kept, signsFrom: Math.max(last, now) };
+  const until = signedUntil(kept, now);
+  if (now < until - publishedBefore) return { kept, signsFrom: undefined };
+  return { kept, signsFrom: until };
+}
+
+/**
+ * The time until which there is always a key that signs, from `now` on; `now` if there is none. A key whose time comes
+ * after a gap does not count: one that was made while the clock was ahead would leave nobody to sign until then.
+ */
+function signedUntil(keys: readonly SigningKey[], now: number): number {
+  let until = now;
+  for (const key of [...keys].sort((a, b) => a.notBefore - b.notBefore)) {
+    if (key.notBefore <= until) until = Math.max(until, key.retires);
+  }
+  return until;
 }
 
 /**

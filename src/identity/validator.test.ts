@@ -1,6 +1,7 @@
 import { exportSPKI, generateKeyPair, importJWK, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { manualClock, memorySigningKeyStore } from '../../test/support/identity.ts';
+import { createChangeHub } from '../core/changes.ts';
 import { silentLog } from '../core/log.ts';
 import { generateTokenKey, importPrivateTokenKey } from '../crypto/token-keys.ts';
 import { azureIssuerNames, ownIssuerNames } from './issuer-names.ts';
@@ -21,7 +22,7 @@ const encode = (value: unknown) =>
 
 async function setup(options: { cacheSize?: number } = {}) {
   const clock = manualClock();
-  const keys = createKeyRing({ store: memorySigningKeyStore(), clock });
+  const keys = createKeyRing({ store: memorySigningKeyStore(), clock, feed: createChangeHub() });
   let lookUps = 0;
   const ownKeys = {
     has: keys.has,

@@ -1,12 +1,17 @@
-/** Runs jobs on the injected clock: each at its interval, never twice at once, failures logged and tried again. */
+/**
+ * Runs jobs on the injected clock, in the process that leads: each at its interval, never twice at once, failures
+ * logged and tried again.
+ */
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
+import type { Fence } from './lease-store.ts';
 
 export interface Job {
   readonly name: string;
   /** Milliseconds between the end of one run and the start of the next. */
   readonly every: number;
-  readonly run: () => Promise<void>;
+  /** What it writes goes under the fence. */
+  readonly run: (fence: Fence) => Promise<void>;
 }
 
 export interface Scheduler {
@@ -15,21 +20,36 @@ export interface Scheduler {
 }
 
 /** A job that throws before its first wait fails like any other. */
-async function begin(job: Job): Promise<void> {
-  await job.run();
+async function begin(job: Job, fence: Fence): Promise<void> {
+  await job.run(fence);
+}
+
+/** Milliseconds until a job that was due looks again whether this process leads. */
+const leadCheck = 5_000;
+
+interface Deps {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The lead, if this process has it. */
+  readonly fence: () => Fence | undefined;
 }
 
 /** Starts the jobs; each runs first after its interval. */
-export function startJobs(deps: { clock: Clock; log: Log }, jobs: readonly Job[]): Scheduler {
+export function startJobs(deps: Deps, jobs: readonly Job[]): Scheduler {
   const timers = new Map<Job, Timer>();
   const running = new Set<Promise<void>>();
   let stopped = false;
-  const schedule = (job: Job) => {
+  const schedule = (job: Job, delay = job.every) => {
     if (stopped) return;
     timers.set(
       job,
-      deps.clock.after(job.every, () => {
-        const run = begin(job)
+      deps.clock.after(delay, () => {
+        const fence = deps.fence();
+        if (fence === undefined) {
+          schedule(job, Math.min(job.every, leadCheck));
+          return;
+        }
+        const run = begin(job, fence)
           .catch((error: unknown) => deps.log.error('job failed', { job: job.name, error }))
           .finally(() => {
             running.delete(run);

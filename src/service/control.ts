@@ -1,13 +1,13 @@
 /** The operator's operations over the built core. */
 import { type Control, localControl } from '../api/control/socket.ts';
 import { appServicePath } from '../api/login/managed-identity.ts';
-import { verifyAuditLog } from '../audit/verify.ts';
 import { Failure } from '../core/errors.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { fileProtection, ProtectorFailure, passphraseProtection } from '../crypto/root-key/protector.ts';
 import { sealingKeyLength } from '../crypto/sealing.ts';
 import { rotateRootKey } from '../domain/sealing/root-rotation.ts';
 import { createRootSealedStore } from '../storage/sealing.ts';
+import { verifyAuditLogs } from './audit-logs.ts';
 import type { Core } from './core.ts';
 import type { Data, Tools } from './data.ts';
 import { readDevIdentities } from './dev-seed.ts';
@@ -38,10 +38,15 @@ export function createControl(tools: Tools, data: Data, core: Core): Control {
     removeSecret: identity.removeSecret,
     rotateVaultKey: (vaultId) => core.vaultKeys.rotate(vaultId),
     rotateRootKey: () =>
-      rotateRootKey({ store: createRootSealedStore(data.db), rootKey: data.rootKey, random }),
+      rotateRootKey({
+        store: createRootSealedStore(data.db),
+        rootKey: data.rootKey,
+        random,
+        severalNodes: config.databaseUrl !== undefined,
+      }),
     protectRootKey: (passphrase) => protectRootKey(data, passphrase),
     rotateSigningKey: (revoke) => identity.keys.rotateNow({ revoke }),
-    verifyAudit: () => verifyAuditLog({ mac: data.auditMac, anchors: data.anchors }, config.paths.audit),
+    verifyAudit: () => verifyAuditLogs(tools, data),
     status: () => status(tools, data, core),
     clientEnvironment: () => clientEnvironment(tools, data, core),
   });
@@ -73,6 +78,8 @@ async function status(tools: Tools, data: Data, core: Core): Promise<object> {
     tenantId: core.tenant.id,
     subscriptionId: core.subscription.id,
     rootKey: data.rootKey.protector,
+    database: config.databaseUrl === undefined ? 'SQLite' : 'PostgreSQL',
+    workers: tools.worker === undefined ? 1 : config.workers,
     vaults: (await core.vaults.list()).map((vault) => ({
       name: vault.name,
       vaultUri: core.hosts.vaultUri(vault.name),

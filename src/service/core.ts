@@ -10,7 +10,7 @@ import { createSecrets, type Secrets } from '../domain/secrets/secrets.ts';
 import { ensureDirectory } from '../domain/vaults/first-start.ts';
 import type { DirectoryStore, Subscription, Tenant } from '../domain/vaults/vault-store.ts';
 import { createVaults, type Vaults } from '../domain/vaults/vaults.ts';
-import { createValueCache, forgettingWriter } from '../domain/versioned/value-cache.ts';
+import { createValueCache } from '../domain/versioned/value-cache.ts';
 import { purgeDue } from '../domain/versioned/versioned-objects.ts';
 import { addSecret, createClientSecretVerifier, removeSecret } from '../identity/client-secrets.ts';
 import { createTokenIssuer } from '../identity/issuer.ts';
@@ -19,6 +19,8 @@ import { createKeyRing } from '../identity/key-ring.ts';
 import type { Fetch } from '../identity/remote-keys.ts';
 import type { ExternalIssuer } from '../identity/token-claims.ts';
 import { createTokenValidator } from '../identity/validator.ts';
+import type { Fence } from '../jobs/lease-store.ts';
+import { fenced } from '../storage/database.ts';
 import { createObjectReader, createObjectWriter } from '../storage/objects.ts';
 import { createPrincipalStore } from '../storage/principals.ts';
 import { createRoleAssignmentStore } from '../storage/role-assignments.ts';
@@ -40,7 +42,7 @@ export interface Core {
   readonly vaultKeys: VaultKeys;
   readonly vaults: Vaults;
   readonly secrets: Secrets;
-  readonly purgeDue: (vaultId: string) => Promise<number>;
+  readonly purgeDue: (fence: Fence, vaultId: string) => Promise<number>;
   readonly assignments: CachedAssignments;
   readonly identity: IdentityParts;
   readonly hosts: Hosts;
@@ -52,21 +54,33 @@ export interface Core {
 export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise<Core> {
   const { config, clock, random } = tools;
   const { db, items } = data;
+  const { feed } = db;
   const directory = createDirectoryStore(db);
-  const vaultKeys = createVaultKeys({ store: createVaultKeyStore(db), rootKeys: data.rootKey, random });
-  const values = createValueCache(clock);
-  const writer = forgettingWriter(createObjectWriter(db), values);
-  const objects = { reader: createObjectReader(db), writer, values, vaultKeys, clock };
+  const vaultKeys = createVaultKeys({
+    store: createVaultKeyStore(db),
+    rootKeys: data.rootKeys,
+    feed,
+    random,
+  });
+  const values = createValueCache({ clock, feed });
+  const objects = {
+    reader: createObjectReader(db),
+    writer: createObjectWriter(db),
+    values,
+    vaultKeys,
+    clock,
+  };
   const ports: Ports = { port: config.port, localPort: undefined };
   const hosts = createHosts({ domain: config.domain, port: () => config.publicPort ?? ports.port });
   return {
     directory,
-    ...(await ensureDirectory({ store: directory, random })),
+    ...(await ensureDirectory({ store: directory, items, random })),
     vaultKeys,
-    vaults: createVaults({ store: createVaultStore(db), directory, vaultKeys, clock, random }),
+    vaults: createVaults({ store: createVaultStore(db), directory, feed, vaultKeys, clock, random }),
     secrets: createSecrets({ ...objects, sealedItems: items, random }),
-    purgeDue: (vaultId) => purgeDue(objects, vaultId),
-    assignments: cacheAssignments(createRoleAssignmentStore(db)),
+    purgeDue: (fence, vaultId) =>
+      purgeDue({ ...objects, writer: createObjectWriter(fenced(db, fence)) }, vaultId),
+    assignments: cacheAssignments(createRoleAssignmentStore(db), feed),
     identity: buildIdentity(tools, data, { hosts, fetch }),
     hosts,
     ports,
@@ -82,7 +96,7 @@ function buildIdentity(tools: Tools, data: Data, at: { hosts: Hosts; fetch: Fetc
   const store = createPrincipalStore(data.db);
   const hash = (secret: SecretBytes) => hashPassword(secret, random);
   const hasher = { hash, verify: verifyPassword, decoy: decoyHash };
-  const keys = createKeyRing({ store: createSigningKeyStore(data.items), clock });
+  const keys = createKeyRing({ store: createSigningKeyStore(data.items), clock, feed: data.db.feed });
   const secretDeps = { store, clock, random, hasher };
   return {
     principals: store,

@@ -1,5 +1,6 @@
 /** Puts the built core on the network: certificates, listeners, control socket and jobs. */
 import type { RequestListener } from 'node:http';
+import { hostname } from 'node:os';
 import type { Control } from '../api/control/socket.ts';
 import { serveControl } from '../api/control/socket.ts';
 import { serveDropInProxy } from '../api/drop-in-proxy.ts';
@@ -18,11 +19,16 @@ import {
 import { createVaultRouter } from '../api/vault/router.ts';
 import { secretRoutes } from '../api/vault/secrets.ts';
 import { openServerCertificates } from '../domain/sealing/server-certificates.ts';
+import { handoverJob } from '../jobs/handover.ts';
+import { standForLeadership } from '../jobs/leadership.ts';
 import { purgeJob } from '../jobs/purge.ts';
 import { type Job, startJobs } from '../jobs/scheduler.ts';
+import { createLeaseStore } from '../storage/leases.ts';
+import { pruneChanges } from '../storage/postgres-changes.ts';
+import { createRootSealedStore } from '../storage/sealing.ts';
 import { identityHeader } from './control.ts';
 import type { Core } from './core.ts';
-import type { Data, Tools } from './data.ts';
+import { type Data, isKeeper, type Tools } from './data.ts';
 import { readDevIdentities } from './dev-seed.ts';
 import { publishAuthority } from './published-authority.ts';
 
@@ -58,7 +64,10 @@ export async function startServing(
     });
     listeners.push(listener);
     core.ports.port = listener.port;
-    const limits = { inFlight: config.maxInFlight, vaultTransactions: config.vaultTransactions };
+    const limits = {
+      inFlight: config.maxInFlight,
+      vaultTransactions: shareOf(tools, config.vaultTransactions),
+    };
     const serving = {
       ...tools,
       audit: data.audit,
@@ -71,16 +80,20 @@ export async function startServing(
       listeners.push(local);
       core.ports.localPort = local.port;
     }
-    closers.push(await serveControl(core.control, log, config.paths.control));
-    const scheduler = startJobs({ clock, log }, jobs(tools, core));
-    closers.push(() => scheduler.stop());
+    if (isKeeper(tools)) closers.push(await serveControl(core.control, log, config.paths.control));
+    closers.push(runJobs(tools, data, core));
     core.readiness.serving = true;
-    closers.push(finishVaultKeyRotations(tools, core));
+    if (isKeeper(tools)) closers.push(finishVaultKeyRotations(tools, core));
     return { close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Each worker counts for itself: together they allow what one would. */
+function shareOf({ config, worker }: Tools, limit: number): number {
+  return worker === undefined ? limit : Math.ceil(limit / config.workers);
 }
 
 function buildPipeline(serving: ServeDeps, of: { core: Core; login: LoginDeps }): RequestListener {
@@ -144,7 +157,30 @@ function finishVaultKeyRotations({ log }: Tools, core: Core): () => Promise<void
   return () => finishing;
 }
 
-function jobs(tools: Tools, core: Core): Job[] {
+/** Stands for the lead and runs the jobs while it has it; the closer ends both. */
+function runJobs(tools: Tools, data: Data, core: Core): () => Promise<void> {
+  const { clock, log, worker } = tools;
+  const holder = `${hostname()}/${process.pid}/${worker?.slot ?? 1}`;
+  const deps = { store: createLeaseStore(data.db), clock, log };
+  const leadership = standForLeadership(deps, { name: 'jobs', holder });
+  const scheduler = startJobs({ clock, log, fence: leadership.fence }, jobs(tools, data, core));
+  return async () => {
+    await scheduler.stop();
+    await leadership.stop();
+  };
+}
+
+/** Every minute: PostgreSQL's log of changes loses what every process has seen. */
+function pruneJob({ db }: Data): Job {
+  return {
+    name: 'changes',
+    every: 60_000,
+    run: async (fence) => void (await db.write(pruneChanges, null, fence)),
+  };
+}
+
+function jobs(tools: Tools, data: Data, core: Core): Job[] {
+  const { config } = tools;
   return [
     purgeJob({ vaults: core.vaults, log: tools.log, purgeDue: core.purgeDue }),
     {
@@ -152,6 +188,8 @@ function jobs(tools: Tools, core: Core): Job[] {
       every: keyRotationCheck,
       run: () => core.identity.keys.rotate(tools.clock.now()),
     },
+    handoverJob({ clock: tools.clock, store: createRootSealedStore(data.db) }),
+    ...(config.databaseUrl === undefined ? [] : [pruneJob(data)]),
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { AnchorStore } from '../audit/log.ts';
-import type { Database } from './database.ts';
+import type { Database, Procedure } from './database.ts';
 
 /** Where the audit log named `log` keeps the mark of its newest record. */
 export function createAnchorStore(db: Database, log: string): AnchorStore {
@@ -12,13 +12,22 @@ export function createAnchorStore(db: Database, log: string): AnchorStore {
         .executeTakeFirst();
       return row;
     },
-    save: ({ seq, mac }) =>
-      db.write(async (tx) => {
-        await tx
-          .insertInto('audit_anchors')
-          .values({ log, seq, mac })
-          .onConflict((conflict) => conflict.column('log').doUpdateSet({ seq, mac }))
-          .execute();
-      }),
+    save: ({ seq, mac }) => db.write(saveAnchor, { log, seq, mac }),
   };
 }
+
+/** The names of all logs that have an anchor. */
+export async function anchoredLogs(db: Pick<Database, 'read'>): Promise<readonly string[]> {
+  return (await db.read.selectFrom('audit_anchors').select('log').execute()).map(({ log }) => log);
+}
+
+export const saveAnchor: Procedure<{ log: string; seq: number; mac: string }, void> = {
+  name: 'auditAnchors.save',
+  async run(tx, { log, seq, mac }) {
+    await tx
+      .insertInto('audit_anchors')
+      .values({ log, seq, mac })
+      .onConflict((conflict) => conflict.column('log').doUpdateSet({ seq, mac }))
+      .execute();
+  },
+};

@@ -7,7 +7,7 @@ import type {
   PrincipalRecord,
   PrincipalStore,
 } from '../identity/principals.ts';
-import type { Database } from './database.ts';
+import type { Database, Procedure } from './database.ts';
 import type { Schema } from './schema.ts';
 
 /** Principals and their client secrets' hashes. */
@@ -40,29 +40,33 @@ function principalQueries(
       const rows = (await query.execute()).map((row) => fromRow(row));
       return pageOf(rows, page.limit, (row) => row.objectId);
     },
-    add: (principal) =>
-      db.write(async (tx) => {
-        const { resourceId } = principal;
-        const { numInsertedOrUpdatedRows } = await tx
-          .insertInto('principals')
-          .values({
-            object_id: principal.objectId,
-            tenant_id: principal.tenantId,
-            app_id: principal.appId ?? null,
-            kind: principal.kind,
-            display_name: principal.displayName,
-            resource_id: resourceId ?? null,
-            resource_key: resourceId === undefined ? null : foldCase(resourceId),
-            created: principal.created,
-          })
-          .onConflict((conflict) => conflict.doNothing())
-          .executeTakeFirst();
-        if (numInsertedOrUpdatedRows !== 1n) {
-          throw new Failure('alreadyExists', `A principal like '${principal.displayName}' exists already.`);
-        }
-      }),
+    add: (principal) => db.write(addPrincipal, principal),
   };
 }
+
+export const addPrincipal: Procedure<PrincipalRecord, void> = {
+  name: 'principals.add',
+  async run(tx, principal) {
+    const { resourceId } = principal;
+    const { numInsertedOrUpdatedRows } = await tx
+      .insertInto('principals')
+      .values({
+        object_id: principal.objectId,
+        tenant_id: principal.tenantId,
+        app_id: principal.appId ?? null,
+        kind: principal.kind,
+        display_name: principal.displayName,
+        resource_id: resourceId ?? null,
+        resource_key: resourceId === undefined ? null : foldCase(resourceId),
+        created: principal.created,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows !== 1n) {
+      throw new Failure('alreadyExists', `A principal like '${principal.displayName}' exists already.`);
+    }
+  },
+};
 
 function credentialQueries(
   db: Database,
@@ -78,40 +82,48 @@ function credentialQueries(
         .execute();
       return rows.map(toCredential);
     },
-    addCredential: (credential) =>
-      db.write(async (tx) => {
-        const owner = await tx
-          .selectFrom('principals')
-          .select('object_id')
-          .where('object_id', '=', credential.objectId)
-          .executeTakeFirst();
-        if (owner === undefined) throw new Failure('notFound', 'There is no such principal.');
-        const { numInsertedOrUpdatedRows } = await tx
-          .insertInto('principal_credentials')
-          .values({
-            key_id: credential.keyId,
-            object_id: credential.objectId,
-            hash: credential.hash,
-            hint: credential.hint,
-            created: credential.created,
-            expires: credential.expires,
-          })
-          .onConflict((conflict) => conflict.doNothing())
-          .executeTakeFirst();
-        if (numInsertedOrUpdatedRows !== 1n)
-          throw new Failure('alreadyExists', 'A credential with this id exists already.');
-      }),
-    removeCredential: (objectId, keyId) =>
-      db.write(async (tx) => {
-        const { numDeletedRows } = await tx
-          .deleteFrom('principal_credentials')
-          .where('object_id', '=', objectId)
-          .where('key_id', '=', keyId)
-          .executeTakeFirst();
-        return numDeletedRows === 1n;
-      }),
+    addCredential: (credential) => db.write(addCredential, credential),
+    removeCredential: (objectId, keyId) => db.write(removeCredential, { objectId, keyId }),
   };
 }
+
+export const addCredential: Procedure<ClientCredential, void> = {
+  name: 'credentials.add',
+  async run(tx, credential) {
+    const owner = await tx
+      .selectFrom('principals')
+      .select('object_id')
+      .where('object_id', '=', credential.objectId)
+      .executeTakeFirst();
+    if (owner === undefined) throw new Failure('notFound', 'There is no such principal.');
+    const { numInsertedOrUpdatedRows } = await tx
+      .insertInto('principal_credentials')
+      .values({
+        key_id: credential.keyId,
+        object_id: credential.objectId,
+        hash: credential.hash,
+        hint: credential.hint,
+        created: credential.created,
+        expires: credential.expires,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows !== 1n)
+      throw new Failure('alreadyExists', 'A credential with this id exists already.');
+  },
+};
+
+export const removeCredential: Procedure<{ objectId: string; keyId: string }, boolean> = {
+  name: 'credentials.remove',
+  async run(tx, { objectId, keyId }) {
+    const { numDeletedRows } = await tx
+      .deleteFrom('principal_credentials')
+      .where('object_id', '=', objectId)
+      .where('key_id', '=', keyId)
+      .executeTakeFirst();
+    return numDeletedRows === 1n;
+  },
+};
 
 function toPrincipal(row: Schema['principals'] | undefined): PrincipalRecord | undefined {
   return row === undefined ? undefined : fromRow(row);

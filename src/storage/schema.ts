@@ -86,4 +86,7 @@ export interface Schema {
     created: number;
   };
   audit_anchors: { log: string; seq: number; mac: string };
+  /** The root keys that something may be sealed under; a new one stands sealed under its forerunner for a while. */
+  root_keys: { id: string; handover_by: string | null; handover: Bytes | null };
+  leases: { name: string; holder: string; term: number; beat: number };
 }

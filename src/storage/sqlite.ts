@@ -4,8 +4,22 @@
  */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { type ControlledTransaction, Kysely, SqliteAdapter, SqliteDialect } from 'kysely';
-import { type Database, type Reader, storageUnavailable, type WriteJob } from './database.ts';
+import {
+  type ControlledTransaction,
+  Kysely,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDialect,
+} from 'kysely';
+import { type Change, createChangeHub } from '../core/changes.ts';
+import {
+  type Database,
+  type Fence,
+  type Procedure,
+  type Reader,
+  runProcedure,
+  storageUnavailable,
+} from './database.ts';
 import { migrate } from './migrate.ts';
 import type { Schema } from './schema.ts';
 
@@ -13,33 +27,52 @@ import type { Schema } from './schema.ts';
 const largestBatch = 256;
 const statementCacheSize = 200;
 
-/**
- * Opens the file, making it if needed, and brings its schema up to date. `inspect` sees what is there before
- * anything is changed, and stops the opening by throwing.
- */
-export async function openSqlite(path: string, inspect?: (read: Reader) => Promise<void>): Promise<Database> {
-  // Before SQLite makes it: its log and index files take the mode of the database.
-  closeSync(openSync(path, 'a', 0o600));
-  chmodSync(path, 0o600);
-  const write = connect(path);
+export interface SqliteOptions {
+  /** Sees what is there before anything is changed, and stops the opening by throwing. */
+  readonly inspect?: ((read: Reader) => Promise<void>) | undefined;
+  /** Is told of the changes of each commit; the writes of the commit resolve when it does. */
+  readonly announce?: ((changes: readonly Change[]) => Promise<void>) | undefined;
+}
+
+/** Opens the file, making it if needed, and brings its schema up to date. One process at a time may do so. */
+export async function openSqlite(path: string, options: SqliteOptions = {}): Promise<Database> {
+  const write = openSqliteConnection(path);
   try {
-    await inspect?.(write);
+    await options.inspect?.(write);
     await migrate(write);
   } catch (error) {
     await write.destroy();
     throw error;
   }
-  const read = connect(path);
-  const queue = createWriteQueue(write);
+  const read = connect(path, { reads: true });
+  const hub = createChangeHub();
+  const queue = createWriteQueue(write, async (changes) => {
+    hub.publish(changes);
+    await options.announce?.(changes);
+  });
   return {
     read,
-    write: (job) => queue.run(job),
+    feed: hub,
+    write: (procedure, input, fence) => queue.run({ procedure, input, fence }),
     async close() {
       await queue.drain();
       await read.destroy();
       await write.destroy();
     },
   };
+}
+
+/** Opens the file, making it if needed, and changes nothing in it. Every write through it is durable by itself. */
+export function openSqliteConnection(path: string): Kysely<Schema> {
+  // Before SQLite makes it: its log and index files take the mode of the database.
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+  return connect(path);
+}
+
+/** Reads a file that another process has opened and writes to. */
+export function openSqliteReader(path: string): Reader {
+  return connect(path, { readOnly: true, reads: true });
 }
 
 /** SQLite's DDL is transactional; without being told, the migrator would leave a schema half-made by a crash. */
@@ -55,27 +88,36 @@ class TransactionalDialect extends SqliteDialect {
   }
 }
 
-function connect(path: string): Kysely<Schema> {
-  const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5000 });
+interface ConnectionUse {
+  readonly readOnly?: boolean;
+  /** Faults of the storage leave as the 503; who writes needs SQLite's own words. */
+  readonly reads?: boolean;
+}
+
+/** Opens at the first query: Kysely closes what it has opened, and nothing that it was given open. */
+function connect(path: string, use: ConnectionUse = {}): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect: new TransactionalDialect({ database: async () => open(path, use) }) });
+}
+
+function open(path: string, { readOnly = false, reads = false }: ConnectionUse): SqliteDatabase {
+  const database = new DatabaseSync(path, { readOnly, enableForeignKeyConstraints: true, timeout: 5000 });
   // FULL: a commit that was answered survives a power cut (https://sqlite.org/pragma.html#pragma_synchronous).
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;');
+  if (!readOnly) {
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;');
+  }
   const statements = new Map<string, AdaptedStatement>();
-  return new Kysely<Schema>({
-    dialect: new TransactionalDialect({
-      database: {
-        close: () => database.close(),
-        prepare(sql) {
-          let statement = statements.get(sql);
-          if (statement === undefined) {
-            if (statements.size >= statementCacheSize) statements.clear();
-            statement = adapt(database.prepare(sql));
-            statements.set(sql, statement);
-          }
-          return statement;
-        },
-      },
-    }),
-  });
+  return {
+    close: () => database.close(),
+    prepare(sql) {
+      let statement = statements.get(sql);
+      if (statement === undefined) {
+        if (statements.size >= statementCacheSize) statements.clear();
+        statement = reads ? adaptReader(database, sql) : adapt(database.prepare(sql));
+        statements.set(sql, statement);
+      }
+      return statement;
+    },
+  };
 }
 
 interface AdaptedStatement {
@@ -96,44 +138,81 @@ function adapt(statement: StatementSync): AdaptedStatement {
   };
 }
 
-interface QueuedJob {
-  readonly run: WriteJob<unknown>;
+/** The same, with faults of the storage as the 503. */
+function adaptReader(database: DatabaseSync, sql: string): AdaptedStatement {
+  const telling = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw isStorageFault(error) ? storageUnavailable(error) : error;
+    }
+  };
+  const statement = telling(() => adapt(database.prepare(sql)));
+  return {
+    ...statement,
+    all: (parameters) => telling(() => statement.all(parameters)),
+    run: (parameters) => telling(() => statement.run(parameters)),
+  };
+}
+
+interface Job {
+  // The queue holds procedures of every kind; each goes with its own input.
+  readonly procedure: Procedure<never, unknown>;
+  readonly input: unknown;
+  readonly fence: Fence | undefined;
+}
+
+interface QueuedJob extends Job {
+  readonly changes: readonly Change[];
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
 interface WriteQueue {
-  run<T>(job: WriteJob<T>): Promise<T>;
+  run<I, R>(job: { procedure: Procedure<I, R>; input: I; fence: Fence | undefined }): Promise<R>;
   /** Resolves when everything queued so far has been written. */
   drain(): Promise<void>;
 }
 
-function createWriteQueue(db: Kysely<Schema>): WriteQueue {
+type Announce = (changes: readonly Change[]) => Promise<void>;
+
+function createWriteQueue(db: Kysely<Schema>, announce: Announce): WriteQueue {
   let waiting: QueuedJob[] = [];
   let working: Promise<void> | undefined;
+  const answering = new Set<Promise<void>>();
   const work = async () => {
     // The jobs of this turn of the event loop are collected first, so that they share the flush.
     await new Promise((resolve) => setImmediate(resolve));
     while (waiting.length > 0) {
       const batch = waiting.slice(0, largestBatch);
       waiting = waiting.slice(largestBatch);
-      await runBatch(db, batch);
+      const settle = await runBatch(db, batch);
+      // The next batch is written while this one's changes are being told.
+      const changes = batch.flatMap((job) => job.changes);
+      const answered = announce(changes)
+        .then(settle, settle)
+        .then(() => void answering.delete(answered));
+      answering.add(answered);
     }
     working = undefined;
   };
   return {
-    run: <T>(job: WriteJob<T>) =>
-      new Promise<T>((resolve, reject) => {
-        waiting.push({ run: job, resolve: resolve as (value: unknown) => void, reject });
+    run: <I, R>(job: { procedure: Procedure<I, R>; input: I; fence: Fence | undefined }) =>
+      new Promise<R>((resolve, reject) => {
+        // Before it is queued: an input whose changes cannot be named is refused to its sender alone.
+        const changes = job.procedure.changes?.(job.input) ?? [];
+        waiting.push({ ...(job as Job), changes, resolve: resolve as (value: unknown) => void, reject });
         working ??= work();
       }),
     drain: async () => {
       while (working !== undefined) await working;
+      await Promise.all(answering);
     },
   };
 }
 
-async function runBatch(db: Kysely<Schema>, batch: readonly QueuedJob[]): Promise<void> {
+/** Writes the batch; answers a function that tells each job how it went. */
+async function runBatch(db: Kysely<Schema>, batch: readonly QueuedJob[]): Promise<() => void> {
   const outcomes: { job: QueuedJob; outcome: Outcome }[] = [];
   let transaction: ControlledTransaction<Schema> | undefined;
   try {
@@ -145,14 +224,17 @@ async function runBatch(db: Kysely<Schema>, batch: readonly QueuedJob[]): Promis
       ?.rollback()
       .execute()
       .catch(() => undefined);
-    for (const job of batch) job.reject(storageUnavailable(error));
-    return;
+    return () => {
+      for (const job of batch) job.reject(storageUnavailable(error));
+    };
   }
   // Refusals wait for the commit too: what they were decided on may be the work of another job in the batch.
-  for (const { job, outcome } of outcomes) {
-    if (outcome.ok) job.resolve(outcome.value);
-    else job.reject(isStorageFault(outcome.error) ? storageUnavailable(outcome.error) : outcome.error);
-  }
+  return () => {
+    for (const { job, outcome } of outcomes) {
+      if (outcome.ok) job.resolve(outcome.value);
+      else job.reject(isStorageFault(outcome.error) ? storageUnavailable(outcome.error) : outcome.error);
+    }
+  };
 }
 
 /** SQLite's primary result codes for a file that cannot be written or read now: busy, read-only, I/O, full, no file. */
@@ -166,10 +248,10 @@ function isStorageFault(error: unknown): boolean {
 type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
 
 /** Runs one job in its savepoint. Throws only when the transaction itself is no longer usable. */
-async function runJob(transaction: ControlledTransaction<Schema>, job: QueuedJob): Promise<Outcome> {
+async function runJob(transaction: ControlledTransaction<Schema>, job: Job): Promise<Outcome> {
   const savepoint = await transaction.savepoint('job').execute();
   try {
-    const value = await job.run(savepoint);
+    const value = await runProcedure(savepoint, { ...job, input: job.input as never });
     await savepoint.releaseSavepoint('job').execute();
     return { ok: true, value };
   } catch (error) {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe } from 'vitest';
+import { leaseStoreContract } from '../../test/contracts/lease-store.ts';
 import { objectStoreContract } from '../../test/contracts/object-store.ts';
 import { principalStoreContract } from '../../test/contracts/principal-store.ts';
 import { guid } from '../../test/contracts/rows.ts';
@@ -13,24 +14,34 @@ import {
   signingKeyStoreContract,
 } from '../../test/contracts/small-stores.ts';
 import { vaultStoreContract } from '../../test/contracts/vault-store.ts';
+import { hasPostgres, newPostgresDatabase } from '../../test/support/postgres.ts';
+import { systemClock } from '../core/clock.ts';
+import { silentLog } from '../core/log.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { sealingKey } from '../crypto/sealing.ts';
 import { createSealedItems } from '../domain/sealing/sealed-items.ts';
+import type { Fence } from '../jobs/lease-store.ts';
 import { createAnchorStore } from './audit-anchor.ts';
-import type { Database } from './database.ts';
+import { type Database, LeaseLost } from './database.ts';
+import { createLeaseStore } from './leases.ts';
 import { createObjectReader, createObjectWriter } from './objects.ts';
+import { openPostgres } from './postgres.ts';
 import { createPrincipalStore } from './principals.ts';
 import { createRoleAssignmentStore } from './role-assignments.ts';
 import { createRootSealedStore, createSealedItemStore, createVaultKeyStore } from './sealing.ts';
 import { createSigningKeyStore } from './signing-keys.ts';
 import { openSqlite } from './sqlite.ts';
-import { createDirectoryStore, createVaultStore } from './vaults.ts';
+import { addTenant, createDirectoryStore, createVaultStore } from './vaults.ts';
+import { connectWriter } from './writer-client.ts';
+import { serveWriter } from './writer-server.ts';
 
 interface EmptyDatabase {
   readonly db: Database;
   remove(): Promise<void>;
 }
+
+const deps = { clock: systemClock, log: silentLog };
 
 async function emptySqlite(): Promise<EmptyDatabase> {
   const folder = await mkdtemp(join(tmpdir(), 'strongroom-sqlite-'));
@@ -44,7 +55,40 @@ async function emptySqlite(): Promise<EmptyDatabase> {
   };
 }
 
-const databases: [string, () => Promise<EmptyDatabase>][] = [['sqlite', emptySqlite]];
+async function emptyThroughWriter(): Promise<EmptyDatabase> {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-writer-'));
+  const paths = { database: join(folder, 'test.db'), socket: join(folder, 'writer.sock') };
+  const server = await serveWriter(deps, paths);
+  const db = await connectWriter(deps, paths);
+  return {
+    db,
+    async remove() {
+      await db.close();
+      await server.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+async function emptyPostgres(): Promise<EmptyDatabase> {
+  const home = await newPostgresDatabase();
+  const db = await openPostgres(deps, { url: home.socketUrl, poolSize: 4 });
+  return {
+    db,
+    async remove() {
+      await db.close();
+      await home.drop();
+    },
+  };
+}
+
+const databases: [string, () => Promise<EmptyDatabase>][] = [
+  ['sqlite', emptySqlite],
+  ['sqlite through the writer', emptyThroughWriter],
+];
+if (hasPostgres) databases.push(['postgres', emptyPostgres]);
+
+const rootKeyId = guid(800);
 
 describe.each(databases)('on %s', (_name, makeDatabase) => {
   const opened: EmptyDatabase[] = [];
@@ -56,27 +100,45 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
     async () => {
       const database = await makeDatabase();
       opened.push(database);
+      await createRootSealedStore(database.db).addRootKey({ id: rootKeyId, handover: undefined });
       return build(database.db);
     };
   const objects = (db: Database) => ({
     reader: createObjectReader(db),
     writer: createObjectWriter(db),
+    other: createObjectWriter(db),
+    writerBehind: (before: () => Promise<unknown>) =>
+      createObjectWriter({
+        read: db.read,
+        async write(procedure, input, fence) {
+          await before();
+          return db.write(procedure, input, fence);
+        },
+      }),
     vaults: createVaultStore(db),
     vaultKeys: createVaultKeyStore(db),
     directory: createDirectoryStore(db),
     items: createSealedItemStore(db),
     underRoot: createRootSealedStore(db),
   });
-  const current = sealingKey(guid(800), new SecretBytes(systemRandom.bytes(32)));
-  const rootKeys = { current, byId: (id: string) => (id === current.id ? current : undefined) };
+  const current = sealingKey(rootKeyId, new SecretBytes(systemRandom.bytes(32)));
+  const byId = (id: string) => (id === current.id ? current : undefined);
+  const rootKeys = { current, byId, learn: () => Promise.reject(new Error('there is one root key')) };
   const signingKeys = (db: Database) =>
     createSigningKeyStore(
       createSealedItems({ store: createSealedItemStore(db), rootKeys, random: systemRandom }),
     );
+  const leases = (db: Database) => ({
+    leases: createLeaseStore(db),
+    writeUnder: (fence: Fence, name: string) => db.write(addTenant, { id: name, name }, fence),
+    written: async () => (await createDirectoryStore(db).tenants()).map(({ name }) => name),
+    isLeaseLost: (error: unknown) => error instanceof LeaseLost && error.lease !== '',
+  });
 
   objectStoreContract(on(objects));
   sealingStoreContract(on(objects));
   vaultStoreContract(on(objects));
+  leaseStoreContract(on(leases));
   principalStoreContract(on(createPrincipalStore));
   roleAssignmentStoreContract(on(createRoleAssignmentStore));
   anchorStoreContract(

@@ -83,6 +83,8 @@ const help: Readonly<Record<string, readonly string[]>> = {
   'root-key rotate': ['--json', '--passphrase-file'],
   'root-key protect': ['--new-passphrase-file', '--json', '--passphrase-file'],
   'audit verify': ['--json', '--passphrase-file'],
+  backup: ['--force', '--json', '--data', '--passphrase-file', '--database-url', '--database-tls-ca'],
+  restore: ['--json', '--data', '--passphrase-file', '--database-url-file'],
   'audit tail': ['--lines', '--follow'],
   version: ['--json'],
 };

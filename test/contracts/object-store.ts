@@ -15,6 +15,10 @@ import { guid, objectKey, sealedVersion, vaultKeyRow, vaultRecord, versionId } f
 export interface ObjectStores {
   readonly reader: ObjectReader;
   readonly writer: ObjectWriter;
+  /** A writer of another process: it takes no turns with `writer`. */
+  readonly other: ObjectWriter;
+  /** A writer that runs `before` between reading a state and writing what was decided on it. */
+  readonly writerBehind: (before: () => Promise<unknown>) => ObjectWriter;
   readonly vaults: VaultStore;
   readonly vaultKeys: VaultKeyStore;
 }
@@ -26,7 +30,7 @@ function liveHead(name: string, current: SealedVersion): ObjectHead {
   return { name, currentVersion: current.version, deletedAt: undefined, purgeAt: undefined };
 }
 
-/** Defines the suite; `makeStores` gives empty stores of one database each time. */
+/** Defines the suite; `makeStores` gives stores of one database each time, empty but for the root key of `rows.ts`. */
 export function objectStoreContract(makeStores: () => Promise<ObjectStores>): void {
   /** Stores with the vaults 1 and 2, each with its first key. */
   async function open() {
@@ -251,6 +255,114 @@ export function objectStoreContract(makeStores: () => Promise<ObjectStores>): vo
       const won = outcomes.filter(({ status }) => status === 'fulfilled');
       expect(won).toHaveLength(1);
       expect(await reader.listVersions(key, all)).toHaveLength(1);
+    });
+
+    it('decides again on what another writer has made of it meanwhile', async () => {
+      const { reader, other, writerBehind } = await open();
+      const key = objectKey(1, 'NAME');
+      const theirs = sealedVersion(7, { tags: { by: 'other', ['__proto__']: 'x', '1': 'y', '0': 'z' } });
+      const add = (version: SealedVersion) => ({
+        head: liveHead('name', version),
+        add: [version],
+        result: 1,
+      });
+      let overtaken = 0;
+      const slow = writerBehind(async () => {
+        overtaken += 1;
+        if (overtaken === 1) await other.change(key, { version: undefined }, () => add(theirs));
+      });
+      const seen: unknown[] = [];
+      const result = await slow.change(key, { version: undefined }, (state) => {
+        seen.push(state);
+        return { ...add(sealedVersion(8)), result: seen.length };
+      });
+      expect(result).toBe(2);
+      expect(seen).toEqual([
+        { head: undefined, version: undefined },
+        { head: liveHead('name', theirs), version: metadataOf(theirs) },
+      ]);
+      expect(await reader.listVersions(key, all)).toHaveLength(2);
+      expect((await reader.head(key))?.currentVersion).toBe(versionId(8));
+    });
+
+    it('writes nothing of a decision that does not hold any more, and answers what the next one throws', async () => {
+      const { reader, other, writerBehind } = await open();
+      const key = objectKey(1, 'NAME');
+      let overtaken = 0;
+      const slow = writerBehind(async () => {
+        overtaken += 1;
+        const mine = sealedVersion(overtaken);
+        const change = { head: liveHead(`theirs ${overtaken}`, mine), add: [mine], result: undefined };
+        await other.change(key, { version: undefined }, () => change);
+      });
+      const refusal = new Error('taken');
+      const late = slow.change(key, { version: undefined }, ({ head }) => {
+        if (head !== undefined) throw refusal;
+        return { head: liveHead('mine', sealedVersion(9)), add: [sealedVersion(9)], result: undefined };
+      });
+      await expect(late).rejects.toBe(refusal);
+      expect(await reader.head(key)).toEqual(liveHead('theirs 1', sealedVersion(1)));
+      expect(await reader.listVersions(key, all)).toHaveLength(1);
+    });
+
+    it('loses nothing of what two writers do to one object at once', async () => {
+      const { reader, writer, other, create } = await open();
+      const key = objectKey(1, 'NAME');
+      const first = sealedVersion(0, { detail: '0' });
+      await create(key, 'name', first);
+      const rounds = 15;
+      const count = (by: ObjectWriter) =>
+        by.change(key, { version: undefined }, ({ version }) => {
+          if (version === undefined) throw new Error('the version is gone');
+          const next = Number(version.detail) + 1;
+          return { head: 'same', update: { ...version, detail: String(next) }, result: next };
+        });
+      const counting = [writer, other].map(async (by) => {
+        const counted: number[] = [];
+        for (let round = 0; round < rounds; round += 1) counted.push(await count(by));
+        return counted;
+      });
+      const counted = (await Promise.all(counting)).flat();
+      expect(counted.sort((a, b) => a - b)).toEqual(Array.from({ length: 2 * rounds }, (_, n) => n + 1));
+      expect((await reader.listVersions(key, all))[0]?.detail).toBe(String(2 * rounds));
+    });
+
+    it('lets one of two writers make an object, or remove it', async () => {
+      const { reader, writer, other } = await open();
+      for (let round = 0; round < 5; round += 1) {
+        const key = objectKey(1, `NAME-${round}`);
+        const make = (by: ObjectWriter, n: number) =>
+          by.change(key, { version: undefined }, ({ head }) => {
+            if (head !== undefined) throw new Error('taken');
+            return { head: liveHead('name', sealedVersion(n)), add: [sealedVersion(n)], result: undefined };
+          });
+        const remove = (by: ObjectWriter) =>
+          by.change(key, { version: undefined }, ({ head }) => {
+            if (head === undefined) throw new Error('gone');
+            return { head: undefined, result: undefined };
+          });
+        const made = await Promise.allSettled([make(writer, 1), make(other, 2)]);
+        expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+        expect(await reader.listVersions(key, all)).toHaveLength(1);
+        const removed = await Promise.allSettled([remove(other), remove(writer)]);
+        expect(removed.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+        expect(await reader.listVersions(key, all)).toEqual([]);
+      }
+    });
+
+    it('orders names and versions by code unit, whatever the language of the machine', async () => {
+      const { reader, create } = await open();
+      const names = ['a', 'B', 'b', 'A', 'Z', '-', '--', 'A-', 'A-B', 'AB', 'A0', 'A9', 'A10', '0', '9', '_'];
+      names.push('ä', 'Ä', 'É', 'z', 'ß', 'ŝ', 'Ω', 'я', '中', ' ', '~', "'", 'A ', 'A B');
+      for (const name of names) await create(objectKey(1, name), name, sealedVersion(1));
+      const of = { vaultId: guid(1), kind: 'secrets', deleted: false } as const;
+      const listed: string[] = [];
+      for (let after: string | undefined; ; after = listed.at(-1)) {
+        const page = await reader.listHeads(of, { after, limit: 4 });
+        listed.push(...page.map(({ head }) => head.name));
+        if (page.length < 4) break;
+      }
+      expect(listed).toEqual([...names].sort());
     });
 
     it('finds what is due for purge in one vault, of every kind, oldest first, at most so many', async () => {

@@ -1,6 +1,7 @@
 /** What every store of vault records and of the directory must do; run on each database. */
 import { describe, expect, it } from 'vitest';
-import type { VaultKeyStore } from '../../src/domain/sealing/sealing-store.ts';
+import { StaleRootKey, type VaultKeyStore } from '../../src/domain/sealing/sealing-store.ts';
+import type { VaultRecord } from '../../src/domain/vaults/vault.ts';
 import type { DirectoryStore, VaultStore } from '../../src/domain/vaults/vault-store.ts';
 import { guid, vaultKeyRow, vaultRecord } from './rows.ts';
 
@@ -10,7 +11,7 @@ export interface VaultStores {
   readonly directory: DirectoryStore;
 }
 
-/** Defines the suite; `makeStores` gives empty stores of one database each time. */
+/** Defines the suite; `makeStores` gives stores of one database each time, empty but for the root key of `rows.ts`. */
 export function vaultStoreContract(makeStores: () => Promise<VaultStores>): void {
   describe('vault store', () => {
     const full = vaultRecord(2, {
@@ -60,9 +61,46 @@ export function vaultStoreContract(makeStores: () => Promise<VaultStores>): void
     it('replaces one record and no other', async () => {
       const { vaults } = await makeStores();
       for (const n of [1, 2]) await vaults.add(vaultRecord(n), vaultKeyRow(guid(n)));
-      await vaults.replace(full);
+      expect(await vaults.replace(full, vaultRecord(2))).toBe(true);
       expect(await vaults.byName('vault-2')).toEqual(full);
       expect(await vaults.byName('vault-1')).toEqual(vaultRecord(1));
+    });
+
+    it('refuses to replace a record that is not as it was read, or not there', async () => {
+      const { vaults } = await makeStores();
+      await vaults.add(vaultRecord(2), vaultKeyRow(guid(2)));
+      const changes: Partial<VaultRecord>[] = [
+        { updated: 1 },
+        { tags: { a: 'b' } },
+        { accessPolicies: full.accessPolicies },
+        { networkRules: full.networkRules },
+      ];
+      for (const change of changes) {
+        expect(await vaults.replace(full, vaultRecord(2, change))).toBe(false);
+      }
+      expect(await vaults.replace(vaultRecord(3), vaultRecord(3))).toBe(false);
+      expect(await vaults.list()).toEqual([vaultRecord(2)]);
+      expect(await vaults.replace(full, vaultRecord(2))).toBe(true);
+      expect(await vaults.replace(vaultRecord(2), full)).toBe(true);
+      expect(await vaults.list()).toEqual([vaultRecord(2)]);
+    });
+
+    it('lets one of several who read the same record replace it', async () => {
+      const { vaults } = await makeStores();
+      await vaults.add(vaultRecord(1), vaultKeyRow(guid(1)));
+      const replaced = await Promise.all(
+        [1, 2, 3].map((updated) => vaults.replace(vaultRecord(1, { updated }), vaultRecord(1))),
+      );
+      expect(replaced.filter(Boolean)).toHaveLength(1);
+      expect((await vaults.byName('vault-1'))?.updated).toBe(replaced.indexOf(true) + 1);
+    });
+
+    it('adds no vault under a root key that is not in use', async () => {
+      const { vaults } = await makeStores();
+      const stale = vaults.add(vaultRecord(1), vaultKeyRow(guid(1), 1, guid(801)));
+      await expect(stale).rejects.toThrow(StaleRootKey);
+      expect(await vaults.list()).toEqual([]);
+      expect(await vaults.add(vaultRecord(1), vaultKeyRow(guid(1)))).toBe(true);
     });
   });
 

@@ -202,7 +202,8 @@ test('a blob still restores after the root key and the vault keys were rotated, 
   const before = await versionsOf(source, name);
   const blob = await backup(name);
   const { data, tools } = domain;
-  await rotateRootKey({ store: createRootSealedStore(data.db), rootKey: data.rootKey, random: tools.random });
+  const store = createRootSealedStore(data.db);
+  await rotateRootKey({ store, rootKey: data.rootKey, random: tools.random, severalNodes: false });
   for (const vault of [source, target]) await domain.core.vaultKeys.rotate(vault.id);
   await domain.reopen();
   await restore(blob);

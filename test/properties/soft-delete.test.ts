@@ -13,6 +13,7 @@ import type { Secret } from '../../src/domain/secrets/secrets.ts';
 import type { Vault } from '../../src/domain/vaults/vault.ts';
 import { purgeJob } from '../../src/jobs/purge.ts';
 import { startJobs } from '../../src/jobs/scheduler.ts';
+import { createLeaseStore } from '../../src/storage/leases.ts';
 import { openTestDomain, secretGrant, type TestDomain } from '../support/domain.ts';
 
 interface ModelVersion {
@@ -332,6 +333,11 @@ async function newCase(of: {
     enablePurgeProtection: of.purgeProtection,
   });
   const model: Model = { ...of, secrets: new Map(), blobs: [], now: domain.clock.now() / 1000 };
+  const leases = createLeaseStore(domain.data.db);
+  const { name: lease, term } = await leases
+    .take('jobs', 'this test', await leases.read('jobs'))
+    .then((taken) => taken ?? Promise.reject(new Error("the lease is another's")));
+  const fence = { lease, term };
   const advanceClock = async (seconds: number) => {
     const { core, clock } = domain;
     let ran: Promise<void> = Promise.resolve();
@@ -340,11 +346,11 @@ async function newCase(of: {
       ...job,
       every: seconds * 1000,
       run: () => {
-        ran = job.run();
+        ran = job.run(fence);
         return ran;
       },
     };
-    const scheduler = startJobs({ clock, log: silentLog }, [watched]);
+    const scheduler = startJobs({ clock, log: silentLog, fence: () => fence }, [watched]);
     clock.advance(seconds * 1000);
     await ran;
     await scheduler.stop();

@@ -7,26 +7,35 @@ import type { SigningKey, SigningKeyStore } from '../../src/identity/signing-key
 
 /** A clock that stands still until it is moved; timers run when their time is passed, in order. */
 export interface ManualClock extends Clock {
+  /** Time passes. */
   advance(ms: number): void;
+  /** The wall clock is set anew; no time passes, so that no timer runs. */
+  jump(ms: number): void;
 }
 
 export function manualClock(start = Date.UTC(2026, 0, 1)): ManualClock {
-  let now = start;
+  let wall = start;
+  let passed = 0;
   const timers = new Map<object, { at: number; run: () => void }>();
   return {
-    now: () => now,
+    now: () => wall,
+    monotonic: () => passed,
     after(ms, run) {
       const handle = {};
-      timers.set(handle, { at: now + ms, run });
+      timers.set(handle, { at: passed + ms, run });
       return { cancel: () => void timers.delete(handle) };
     },
     advance(ms) {
-      now += ms;
-      const due = [...timers].filter(([, timer]) => timer.at <= now).sort(([, a], [, b]) => a.at - b.at);
+      wall += ms;
+      passed += ms;
+      const due = [...timers].filter(([, timer]) => timer.at <= passed).sort(([, a], [, b]) => a.at - b.at);
       for (const [handle, timer] of due) {
-        timers.delete(handle);
-        timer.run();
+        // One that ran before it may have cancelled it.
+        if (timers.delete(handle)) timer.run();
       }
+    },
+    jump(ms) {
+      wall += ms;
     },
   };
 }

@@ -4,13 +4,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { ClientSecretCredential } from '@azure/identity';
 import { SecretClient, type SecretClientOptions } from '@azure/keyvault-secrets';
+import { Client } from 'pg';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { openService, type Service, type Surroundings } from '../../src/service.ts';
+import { newPostgresDatabase } from './postgres.ts';
+import type { TestDatabase } from './postgres-cluster.ts';
 
 export interface TestServer {
   readonly service: Service;
@@ -26,6 +30,8 @@ export interface TestServer {
   control<T>(operation: string, input?: object): Promise<T>;
   /** Stops the server, keeps its data, and serves it again; `between` runs while it is stopped. */
   restart(between?: () => Promise<void> | void): Promise<void>;
+  /** Runs one statement, with `?` for its parameters, on the database of the stopped server; answers the rows changed. */
+  alter(statement: string, ...parameters: string[]): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -41,12 +47,29 @@ interface ClientEnvironment {
   readonly clientSecret: string;
 }
 
-/** Starts a server with `--dev`'s vault and identities. */
+/** Whether this run of the suites is the one on PostgreSQL. */
+export const onPostgres = process.env.STRONGROOM_TEST_DATABASE === 'postgres';
+
+/** The databases of this run's servers, by their data folders. */
+const databases = new Map<string, TestDatabase>();
+
+/** Starts a server with `--dev`'s vault and identities, on the database of this run. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const { settings, ...surroundings } = options;
   const given = settings?.data;
   const folder = typeof given === 'string' ? given : await mkdtemp(join(tmpdir(), 'strongroom-test-'));
-  const flags = { data: folder, dev: true, listen: ['127.0.0.1'], port: 0, localPort: 0, ...settings };
+  const database = onPostgres ? (databases.get(folder) ?? (await newPostgresDatabase())) : undefined;
+  if (database !== undefined) databases.set(folder, database);
+  const flags = {
+    ...{ data: folder, dev: true, listen: ['127.0.0.1'], port: 0, localPort: 0 },
+    ...(database === undefined ? {} : { databaseUrl: database.url, databasePoolSize: 4 }),
+    ...settings,
+  };
+  const remove = async () => {
+    databases.delete(folder);
+    await database?.drop();
+    await rm(folder, { recursive: true, force: true });
+  };
   const open = () => openService(config, { clock: systemClock, log: silentLog, ...surroundings });
   let config: Config;
   let service: Service;
@@ -56,7 +79,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     service = await open();
     ports = await startOrClose(service);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await remove();
     throw error;
   }
   const environment = (await service.control('client-environment', {})) as ClientEnvironment;
@@ -87,11 +110,39 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       service = await open();
       ports = await service.start();
     },
+    alter: (statement, ...parameters) =>
+      database === undefined
+        ? alterSqlite(join(folder, 'strongroom.db'), statement, parameters)
+        : alterPostgres(database.url, statement, parameters),
     async close() {
       await service.close();
-      await rm(folder, { recursive: true, force: true });
+      await remove();
     },
   };
+}
+
+async function alterSqlite(path: string, statement: string, parameters: string[]): Promise<number> {
+  const database = new DatabaseSync(path);
+  try {
+    return Number(database.prepare(statement).run(...parameters).changes);
+  } finally {
+    database.close();
+  }
+}
+
+async function alterPostgres(url: string, statement: string, parameters: string[]): Promise<number> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    let place = 0;
+    const numbered = statement.replaceAll('?', () => {
+      place += 1;
+      return `$${place}`;
+    });
+    return (await client.query(numbered, parameters)).rowCount ?? 0;
+  } finally {
+    await client.end();
+  }
 }
 
 async function startOrClose(service: Service) {

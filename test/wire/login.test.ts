@@ -491,6 +491,14 @@ describe('tokens', () => {
   });
 });
 
+/** Lets time pass in steps in which the process that runs the jobs can show life, until they have had their effect. */
+async function jobsDone(isDone: () => Promise<boolean>): Promise<void> {
+  for (let step = 0; step < 600; step += 1) {
+    if (await isDone()) return;
+    clock.advance(3_000);
+  }
+}
+
 describe('signing keys', () => {
   const kids = async () => {
     const reply = await send(server, { host: azureLogin, path: '/common/discovery/keys' });
@@ -525,17 +533,18 @@ describe('signing keys', () => {
   test('rotated by the calendar: published a day before they sign, kept a day after', async () => {
     const [first] = await kids();
     expect(signedBy((await askToken()).json.access_token)).toBe(first);
-    clock.advance(29 * day);
-    await expect.poll(async () => (await kids()).length).toBe(2);
+    clock.jump(29 * day);
+    await jobsDone(async () => (await kids()).length === 2);
     const second = (await kids()).find((kid) => kid !== first);
     const { access_token: old } = (await askToken()).json;
     expect(signedBy(old)).toBe(first);
-    clock.advance(day);
+    clock.jump(day);
     const { access_token: fresh } = (await askToken()).json;
     expect(signedBy(fresh)).toBe(second);
     expect((await readVault(fresh)).status).toBe(200);
-    clock.advance(day + 6 * minute);
-    await expect.poll(kids).toEqual([second]);
+    clock.jump(day + 6 * minute);
+    await jobsDone(async () => (await kids()).length === 1);
+    expect(await kids()).toEqual([second]);
     expect((await readVault(old)).status).toBe(401);
   });
 });

@@ -1,7 +1,5 @@
 /** Proves the refusals that an authorized caller of the secrets API meets: 400, 403, 404, 405, 409, 413 and 415. */
 
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { send, startTestServer, type TestServer, tokenFor, vaultCaller } from '../support/server.ts';
 import { errorBody, makeVault, secretNotFound, type VaultCaller, versionOf } from '../support/vault-rest.ts';
@@ -452,15 +450,10 @@ describe('backup blobs', () => {
 });
 
 /** No command moves a vault; the stopped server's database is changed as one would. */
-function moveToNewSubscription(vault: string): void {
+async function moveToNewSubscription(vault: string): Promise<void> {
   const id = '22222222-2222-2222-2222-222222222222';
-  const database = new DatabaseSync(join(server.folder, 'strongroom.db'));
-  database
-    .prepare('INSERT INTO subscriptions (id, tenant_id, name) VALUES (?, ?, ?)')
-    .run(id, server.tenantId, 'elsewhere');
-  const { changes } = database
-    .prepare('UPDATE vaults SET subscription_id = ? WHERE name_key = ?')
-    .run(id, vault);
-  database.close();
-  expect(changes).toBe(1);
+  const add = 'INSERT INTO subscriptions (id, tenant_id, name) VALUES (?, ?, ?)';
+  expect(await server.alter(add, id, server.tenantId, 'elsewhere')).toBe(1);
+  const move = 'UPDATE vaults SET subscription_id = ? WHERE name_key = ?';
+  expect(await server.alter(move, id, vault)).toBe(1);
 }

@@ -16,7 +16,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import { systemRandom } from '../random.ts';
-import { open, seal } from '../sealing.ts';
+import { open, SealBroken, seal } from '../sealing.ts';
 import { fileProtection, passphraseProtection } from './protector.ts';
 import { RootKeyFile, RootKeyUnusable } from './root-key-file.ts';
 
@@ -74,20 +74,45 @@ test('what a crash left beside the file gives the new one neither its mode nor i
   const elsewhere = join(folder, 'elsewhere');
   writeFileSync(elsewhere, 'untouched');
   symlinkSync(elsewhere, `${path}.new`);
-  file.add();
+  const staged = file.stage();
   expect(readFileSync(elsewhere, 'utf8')).toBe('untouched');
   writeFileSync(`${path}.new`, 'half a file', { mode: 0o666 });
-  file.dropOthers();
+  file.promote(staged);
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(statSync(path).isFile()).toBe(true);
   expect((await reopen()).current.id).toBe(file.current.id);
 });
 
-test('an added key seals at once and after a restart, and the old one still opens', async () => {
+/** A rotation's first two steps. */
+function add(file: RootKeyFile): string {
+  const id = file.stage();
+  file.promote(id);
+  return id;
+}
+
+test('a staged key is saved and seals nothing yet', async () => {
+  const file = await create();
+  const { id } = file.current;
+  const staged = file.stage();
+  expect(staged).not.toBe(id);
+  for (const state of [file, await reopen()]) {
+    expect(state.current.id).toBe(id);
+    expect(state.ids).toEqual([id, staged]);
+    expect(state.hasOthers).toBe(true);
+  }
+  file.unstage(staged);
+  for (const state of [file, await reopen()]) {
+    expect(state.current.id).toBe(id);
+    expect(state.ids).toEqual([id]);
+    expect(state.byId(staged)).toBeUndefined();
+  }
+});
+
+test('a promoted key seals at once and after a restart, and the old one still opens', async () => {
   const file = await create();
   const oldId = file.current.id;
   const before = sealed(file);
-  const newId = file.add();
+  const newId = add(file);
   const after = sealed(file);
   for (const state of [file, await reopen()]) {
     expect(state.current.id).toBe(newId);
@@ -99,12 +124,26 @@ test('an added key seals at once and after a restart, and the old one still open
   expect(newId).not.toBe(oldId);
 });
 
-test('a dropped key is gone from memory and from the file', async () => {
+test('a key that is not in the file can be neither promoted nor kept, and the current one cannot be taken back', async () => {
+  const file = await create();
+  const { id } = file.current;
+  const foreign = systemRandom.guid();
+  const before = readFileSync(path);
+  expect(() => file.promote(foreign)).toThrow(TypeError);
+  expect(() => file.keepOnly(foreign)).toThrow(TypeError);
+  expect(() => file.unstage(id)).toThrow(TypeError);
+  expect(() => file.sealUnder(foreign, id)).toThrow(TypeError);
+  expect(() => file.sealUnder(id, foreign)).toThrow(TypeError);
+  expect(file.current.id).toBe(id);
+  expect(open(file.current, sealed(file), 'here').exposeText()).toBe('value');
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test('a key that is not kept is gone from memory and from the file', async () => {
   const file = await create();
   const oldId = file.current.id;
   const [old] = JSON.parse(readFileSync(path, 'utf8')).keys as { key: string }[];
-  file.add();
-  file.dropOthers();
+  file.keepOnly(add(file));
   expect(file.byId(oldId)).toBeUndefined();
   expect(file.hasOthers).toBe(false);
   const text = readFileSync(path, 'utf8');
@@ -112,27 +151,80 @@ test('a dropped key is gone from memory and from the file', async () => {
   expect(text).not.toContain(old?.key);
 });
 
+test('who holds the old key takes up the new one that was sealed under it, and nobody else does', async () => {
+  const file = await create();
+  const by = file.current.id;
+  const twin = await reopen();
+  const stranger = await RootKeyFile.create(deps, `${path}.other`, fileProtection);
+  const id = file.stage();
+  const handover = { by, sealed: file.sealUnder(id, by) };
+  file.promote(id);
+  expect(stranger.adopt(id, handover)).toBe(false);
+  expect(stranger.ids).toHaveLength(1);
+  expect(twin.adopt(id, handover)).toBe(true);
+  expect(twin.current.id).toBe(by);
+  twin.promote(id);
+  expect(open(twin.current, sealed(file), 'here').exposeText()).toBe('value');
+  expect(twin.adopt(id, handover)).toBe(true);
+  expect(twin.ids).toEqual([by, id]);
+  expect((await reopen()).ids).toEqual([by, id]);
+});
+
+test('a handover that was altered, or is of another key, is refused and changes nothing', async () => {
+  const file = await create();
+  const by = file.current.id;
+  const twin = await reopen();
+  const [id, other] = [file.stage(), file.stage()];
+  const sealedKey = file.sealUnder(id, by);
+  const before = readFileSync(path);
+  for (let at = 0; at < sealedKey.length; at += 1) {
+    const altered = Buffer.from(sealedKey);
+    altered[at] = (altered[at] ?? 0) ^ 1;
+    expect(() => twin.adopt(id, { by, sealed: altered })).toThrow(SealBroken);
+  }
+  expect(() => twin.adopt(other, { by, sealed: sealedKey })).toThrow(SealBroken);
+  expect(twin.ids).toEqual([by]);
+  expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+test('who does not keep the file changes memory alone', async () => {
+  const file = await create();
+  const by = file.current.id;
+  const guest = await RootKeyFile.open({ ...deps, keeps: false }, path, fileProtection);
+  const id = file.stage();
+  const before = readFileSync(path);
+  expect(guest.adopt(id, { by, sealed: file.sealUnder(id, by) })).toBe(true);
+  guest.promote(id);
+  guest.keepOnly(id);
+  expect(guest.ids).toEqual([id]);
+  expect(readFileSync(path).equals(before)).toBe(true);
+  expect(file.ids).toEqual([by, id]);
+});
+
 test('a change that cannot be written changes nothing', async () => {
   const file = await create();
   const { id } = file.current;
-  file.add();
-  const newId = file.current.id;
+  const newId = add(file);
   // A folder in the place of the new file makes every write fail, whoever runs the test.
   const blocked = /directory/i;
   mkdirSync(`${path}.new`);
-  expect(() => file.add()).toThrow(blocked);
-  expect(() => file.dropOthers()).toThrow(blocked);
+  expect(() => file.stage()).toThrow(blocked);
+  expect(() => file.promote(id)).toThrow(blocked);
+  expect(() => file.keepOnly(newId)).toThrow(blocked);
   await expect(file.protectWith(passphrase('a long passphrase'))).rejects.toThrow(blocked);
   expect(file.current.id).toBe(newId);
-  expect(file.byId(id)).toBeDefined();
+  const old = file.byId(id);
+  expect(
+    old && open(old, seal(old, SecretBytes.fromText('x'), { identity: 'y', random: systemRandom }), 'y'),
+  ).toBeDefined();
   expect(file.protector).toBe('file');
   expect((await reopen()).current.id).toBe(newId);
 });
 
 test('keys of unfinished rotations never fill the file beyond what opens again', async () => {
   const file = await create();
-  for (let count = 1; count < 8; count += 1) file.add();
-  expect(() => file.add()).toThrow(RootKeyUnusable);
+  for (let count = 1; count < 8; count += 1) file.stage();
+  expect(() => file.stage()).toThrow(RootKeyUnusable);
   expect((await reopen()).current.id).toBe(file.current.id);
 });
 

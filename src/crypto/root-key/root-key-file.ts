@@ -19,7 +19,7 @@ import * as v from 'valibot';
 import type { Clock } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
-import { type SealingKey, sealingKey, sealingKeyLength } from '../sealing.ts';
+import { open, type SealingKey, seal, sealingKey, sealingKeyLength } from '../sealing.ts';
 import { fileProtector, type Protector, ProtectorFailure, type RootKeyProtection } from './protector.ts';
 
 /** The root keys in hand: one that seals, and during a rotation the one before it. */
@@ -74,12 +74,18 @@ export class RootKeyUnusable extends Error {
 interface Deps {
   readonly clock: Clock;
   readonly random: Random;
+  /** Whether changes are written to the file; true unless another process does that. */
+  readonly keeps?: boolean;
 }
 
-/** An open root key file. Rotation: `add`, re-seal everything under the new key, `dropOthers`. */
+/**
+ * An open root key file. Rotation: `stage`, make the new key known, `promote`, re-seal everything under it, `keepOnly`.
+ * Of the processes that open a file one keeps it; the others change their memory alone.
+ */
 export class RootKeyFile implements RootKeys {
   readonly #deps: Deps;
   readonly #path: string;
+  readonly #keeps: boolean;
   #protector: Protector;
   #entries: readonly Entry[];
   #handles: ReadonlyMap<string, SealingKey>;
@@ -88,6 +94,7 @@ export class RootKeyFile implements RootKeys {
   private constructor(deps: Deps, path: string, state: State) {
     this.#deps = deps;
     this.#path = path;
+    this.#keeps = deps.keeps ?? true;
     this.#protector = state.protector;
     this.#entries = state.entries;
     this.#handles = new Map(state.entries.map((entry) => [entry.id, sealingKey(entry.id, entry.bytes)]));
@@ -117,11 +124,7 @@ export class RootKeyFile implements RootKeys {
     if (document.protector === 'file') assertPrivate(path);
     try {
       const protector = document.protector === 'file' ? fileProtector : await protection.open(document);
-      const entries = document.keys.map((key) => ({
-        id: key.id,
-        created: key.created,
-        bytes: protector.unprotect(key.id, Buffer.from(key.key, 'base64url')),
-      }));
+      const entries = document.keys.map((key) => unprotected(protector, key));
       return new RootKeyFile(deps, path, { protector, entries, current: document.current });
     } catch (error) {
       if (error instanceof ProtectorFailure)
@@ -133,6 +136,11 @@ export class RootKeyFile implements RootKeys {
 
   get current(): SealingKey {
     return this.#current;
+  }
+
+  /** The ids of all keys in the file. */
+  get ids(): readonly string[] {
+    return this.#entries.map((entry) => entry.id);
   }
 
   get protector(): Protector['name'] {
@@ -149,29 +157,74 @@ export class RootKeyFile implements RootKeys {
   }
 
   /**
-   * Adds a new key, saves both with the new one as the current, and seals with it from here on. Returns its id.
-   * Throws `RootKeyUnusable` when rotations that were cut short have left no room.
+   * Makes a new key and saves it beside the current one, which stays the current one. Returns the new key's id. Throws
+   * `RootKeyUnusable` when rotations that were cut short have left no room.
    */
-  add(): string {
+  stage(): string {
     if (this.#entries.length >= mostKeys)
       throw new RootKeyUnusable(`${this.#path} is full of keys of unfinished rotations.`);
     const entry = newEntry(this.#deps);
-    const entries = [...this.#entries, entry];
-    save(this.#deps, this.#path, { protector: this.#protector, entries, current: entry.id });
-    this.#entries = entries;
-    this.#current = sealingKey(entry.id, entry.bytes);
-    this.#handles = new Map([...this.#handles, [entry.id, this.#current]]);
+    this.#change([...this.#entries, entry], this.#current.id);
     return entry.id;
   }
 
-  /** Forgets every key but the current one. To be called only when nothing is sealed under the others. */
-  dropOthers(): void {
-    const current = this.#current.id;
-    const kept = this.#entries.filter((entry) => entry.id === current);
-    save(this.#deps, this.#path, { protector: this.#protector, entries: kept, current });
-    for (const entry of this.#entries) if (!kept.includes(entry)) entry.bytes.wipe();
-    this.#entries = kept;
-    this.#handles = new Map([[current, this.#current]]);
+  /** Forgets a staged key that could not be made known; the others stay as they are. */
+  unstage(id: string): void {
+    const dropped = this.#entries.filter((entry) => entry.id === id);
+    this.#change(
+      this.#entries.filter((entry) => entry.id !== id),
+      this.#current.id,
+    );
+    for (const entry of dropped) entry.bytes.wipe();
+  }
+
+  /** Seals with the key of this id, which must be in the file, from here on. */
+  promote(id: string): void {
+    this.#change(this.#entries, id);
+  }
+
+  /** Forgets every key but this one. To be called only when nothing is sealed under the others. */
+  keepOnly(id: string): void {
+    const kept = this.#entries.filter((entry) => entry.id === id);
+    const dropped = this.#entries.filter((entry) => entry.id !== id);
+    this.#change(kept, id);
+    for (const entry of dropped) entry.bytes.wipe();
+  }
+
+  /** A key of the file sealed under another of its keys, for those that hold only the latter. */
+  sealUnder(id: string, by: string): Uint8Array {
+    const entry = this.#entries.find((each) => each.id === id);
+    const key = this.#handles.get(by);
+    if (entry === undefined || key === undefined) throw new TypeError('the file does not hold both keys');
+    return seal(key, entry.bytes, { identity: handoverIdentity(id), random: this.#deps.random });
+  }
+
+  /** Takes up a key that came by `sealUnder`; false if the key that it is sealed under is not in hand. */
+  adopt(id: string, { by, sealed }: { by: string; sealed: Uint8Array }): boolean {
+    const key = this.#handles.get(by);
+    if (key === undefined) return false;
+    if (this.#handles.has(id)) return true;
+    const entry = { id, created: this.#deps.clock.now(), bytes: open(key, sealed, handoverIdentity(id)) };
+    this.#change([...this.#entries, entry], this.#current.id);
+    return true;
+  }
+
+  /**
+   * Takes up the keys that the process that keeps the file has written there meanwhile; who keeps it has them. Throws
+   * `RootKeyUnusable` when the file does not open with what it was opened with before.
+   */
+  reread(): void {
+    if (this.#keeps) return;
+    const document = readDocument(this.#path);
+    if (document.protector === 'file') assertPrivate(this.#path);
+    try {
+      if (document.protector !== this.#protector.name) throw new ProtectorFailure('it has another protector');
+      const news = document.keys.filter(({ id }) => !this.#handles.has(id));
+      const entries = news.map((key) => unprotected(this.#protector, key));
+      this.#change([...this.#entries, ...entries], this.#current.id);
+    } catch (cause) {
+      throw new RootKeyUnusable(`${this.#path} cannot be read again: start this process anew.`, { cause });
+    }
   }
 
   /** Keeps the keys and puts them under another protector. */
@@ -180,6 +233,23 @@ export class RootKeyFile implements RootKeys {
     save(this.#deps, this.#path, { protector, entries: this.#entries, current: this.#current.id });
     this.#protector = protector;
   }
+
+  /** Saves first: a failed write leaves the memory as it was too. */
+  #change(entries: readonly Entry[], current: string): void {
+    const handles = new Map(
+      entries.map(({ id, bytes }) => [id, this.#handles.get(id) ?? sealingKey(id, bytes)]),
+    );
+    const key = handles.get(current);
+    if (key === undefined) throw new TypeError('the current key is one of those in the file');
+    if (this.#keeps) save(this.#deps, this.#path, { protector: this.#protector, entries, current });
+    this.#entries = entries;
+    this.#handles = handles;
+    this.#current = key;
+  }
+}
+
+function handoverIdentity(id: string): string {
+  return `root-key-handover|${id}`;
 }
 
 interface State {
@@ -210,6 +280,10 @@ function newEntry(deps: Deps): Entry {
     created: deps.clock.now(),
     bytes: new SecretBytes(deps.random.bytes(sealingKeyLength)),
   };
+}
+
+function unprotected(protector: Protector, { id, created, key }: Document['keys'][number]): Entry {
+  return { id, created, bytes: protector.unprotect(id, Buffer.from(key, 'base64url')) };
 }
 
 function readDocument(path: string): Document {

@@ -3,15 +3,17 @@
  * and the old key is gone when nothing needs it, not before.
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTestDomain, secretGrant, type TestDomain } from '../../../test/support/domain.ts';
 import { secretActions as actions } from '../../authorization/actions.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import { seal } from '../../crypto/sealing.ts';
 import { StartRefused } from '../../service/data.ts';
+import type { Writer } from '../../storage/database.ts';
 import { createRootSealedStore, createSealedItemStore } from '../../storage/sealing.ts';
 import type { Vault } from '../vaults/vault.ts';
-import { finishRootRotation, rotateRootKey } from './root-rotation.ts';
+import { rotateRootKey } from './root-rotation.ts';
 import type { RootSealedStore } from './sealing-store.ts';
 
 const text = (value: string) => SecretBytes.fromText(value);
@@ -35,7 +37,11 @@ const rotationDeps = (store: RootSealedStore = createRootSealedStore(domain.data
   store,
   rootKey: domain.data.rootKey,
   random: domain.tools.random,
+  severalNodes: false,
 });
+
+/** What the database knows of root keys. */
+const rootKeyRows = () => createRootSealedStore(domain.data.db).rootKeys();
 
 function set(name: string, value: string): Promise<unknown> {
   const grant = secretGrant(vault, actions.set, name);
@@ -82,9 +88,24 @@ function failing(store: RootSealedStore, at: number, when: 'before' | 'after'): 
     return result;
   };
   return {
+    rootKeys: () => step(() => store.rootKeys()),
+    addRootKey: (row) => step(() => store.addRootKey(row)),
     notUnder: (rootKeyId, limit) => step(() => store.notUnder(rootKeyId, limit)),
     replace: (rows) => step(() => store.replace(rows)),
+    retireOtherRootKeys: (rootKeyId) => step(() => store.retireOtherRootKeys(rootKeyId)),
+    endHandover: (rootKeyId) => step(() => store.endHandover(rootKeyId)),
   };
+}
+
+/** The file and the database know one root key, the same, and nothing is under another. */
+async function expectOneRootKey(): Promise<string> {
+  const [id = ''] = keysInFile();
+  expect(keysInFile()).toEqual([id]);
+  expect(domain.data.rootKey.ids).toEqual([id]);
+  expect((await rootKeyRows()).map((row) => row.id)).toEqual([id]);
+  const left = await createRootSealedStore(domain.data.db).notUnder(id, 10);
+  expect(left).toEqual({ items: [], vaultKeys: [] });
+  return id;
 }
 
 test('everything moves to the new key, and the old one is forgotten', async () => {
@@ -92,52 +113,59 @@ test('everything moves to the new key, and the old one is forgotten', async () =
   const [oldId] = keysInFile();
   const { keyId, moved } = await rotateRootKey(rotationDeps());
   expect(moved).toBeGreaterThan(250);
-  expect(keysInFile()).toEqual([keyId]);
+  expect(await expectOneRootKey()).toBe(keyId);
   expect(keyId).not.toBe(oldId);
   expect(domain.data.rootKey.byId(oldId ?? '')).toBeUndefined();
-  const left = await createRootSealedStore(domain.data.db).notUnder(keyId, 10);
-  expect(left).toEqual({ items: [], vaultKeys: [] });
+  // Nobody else needs the new key from the old one.
+  expect(await rootKeyRows()).toEqual([{ id: keyId, handover: undefined }]);
   await expectAllOpens(250);
   await domain.reopen();
   await expectAllOpens(250);
 });
 
-test('a rotation that was cut short anywhere is completed by the next start', async () => {
+test('a rotation that was cut short anywhere is completed by the next start, or never was', async () => {
   const count = 230;
   await fill(count);
   const cuts: [number, 'before' | 'after'][] = [];
-  // Two batches, each read and replaced, and the last look.
-  for (let at = 1; at <= 5; at += 1) cuts.push([at, 'before'], [at, 'after']);
+  // The new key is added and looked up; two batches, each read and replaced; the last look, retirement, handover.
+  for (let at = 1; at <= 9; at += 1) cuts.push([at, 'before'], [at, 'after']);
   for (const [at, when] of cuts) {
     const store = failing(createRootSealedStore(domain.data.db), at, when);
     const before = keysInFile();
     await expect(rotateRootKey(rotationDeps(store))).rejects.toThrow('the power is gone');
-    expect(keysInFile()).toHaveLength(2);
-    const { id } = domain.data.rootKey.current;
-    expect(before).not.toContain(id);
     await expectAllOpens(3);
     await domain.reopen();
-    expect(keysInFile()).toEqual([id]);
-    expect(domain.data.rootKey.current.id).toBe(id);
+    const id = await expectOneRootKey();
+    expect(before.includes(id)).toBe(at === 1 && when === 'before');
     await expectAllOpens(count);
   }
 });
 
-test('a start right after the key was added, or with all moved and the file not trimmed, completes it', async () => {
+test('a rotation of more steps than are cut above is not cut', async () => {
+  await fill(230);
+  await rotateRootKey(rotationDeps(failing(createRootSealedStore(domain.data.db), 10, 'before')));
+});
+
+test('a start completes what it finds: a key that was only staged, one in use, one that is the last', async () => {
   await fill(5);
-  const added = domain.data.rootKey.add();
-  await domain.data.items.put('item-0', text('value 0'));
+  const { rootKey } = domain.tools.config.paths;
+  const first = domain.data.rootKey.current.id;
+  domain.data.rootKey.stage();
   await domain.reopen();
-  expect(keysInFile()).toEqual([added]);
+  expect(await expectOneRootKey()).toBe(first);
+
+  const second = domain.data.rootKey.stage();
+  const handover = { by: first, sealed: domain.data.rootKey.sealUnder(second, first) };
+  await createRootSealedStore(domain.data.db).addRootKey({ id: second, handover });
+  await domain.data.items.put('item-0', text('value 0'));
+  const staged = readFileSync(rootKey);
+  await domain.reopen();
+  expect(await expectOneRootKey()).toBe(second);
   await expectAllOpens(5);
 
-  const file = readFileSync(domain.tools.config.paths.rootKey);
-  const again = domain.data.rootKey.add();
-  const both = readFileSync(domain.tools.config.paths.rootKey);
-  await finishRootRotation(rotationDeps());
-  expect(file.equals(both)).toBe(false);
-  await domain.reopen(() => writeFileSync(domain.tools.config.paths.rootKey, both, { mode: 0o600 }));
-  expect(keysInFile()).toEqual([again]);
+  // All moved, and the file as it was when the key was staged.
+  await domain.reopen(() => writeFileSync(rootKey, staged, { mode: 0o600 }));
+  expect(await expectOneRootKey()).toBe(second);
   await expectAllOpens(5);
 });
 
@@ -201,25 +229,6 @@ test('an item written between the reading and the replacing of a batch keeps its
   expect(keysInFile()).toHaveLength(1);
 });
 
-test('a key that another rotation adds at the last moment does not cost the key before it', async () => {
-  await fill(5);
-  const store = createRootSealedStore(domain.data.db);
-  let second: string | undefined;
-  const interleaved: RootSealedStore = {
-    ...store,
-    async notUnder(rootKeyId, limit) {
-      const rows = await store.notUnder(rootKeyId, limit);
-      if (rows.items.length === 0 && rows.vaultKeys.length === 0) second ??= domain.data.rootKey.add();
-      return rows;
-    },
-  };
-  await rotateRootKey(rotationDeps(interleaved));
-  expect(keysInFile()).toEqual([second]);
-  await expectAllOpens(5);
-  await domain.reopen();
-  await expectAllOpens(5);
-});
-
 test('readers, writers and several rotations at once lose nothing', async () => {
   await fill(20);
   const last = new Map<string, string>();
@@ -233,11 +242,17 @@ test('readers, writers and several rotations at once lose nothing', async () => 
     }
   };
   const rotations = async () => {
-    for (let n = 0; n < 4; n += 1)
-      await Promise.all([rotateRootKey(rotationDeps()), rotateRootKey(rotationDeps())]);
+    for (let n = 0; n < 4; n += 1) {
+      const two = [rotateRootKey(rotationDeps()), rotateRootKey(rotationDeps())];
+      const outcomes = await Promise.allSettled(two);
+      expect(outcomes.map(({ status }) => status)).toContain('fulfilled');
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ kind: 'conflict' });
+      }
+    }
   };
   await Promise.all([writer('w1'), writer('w2'), writer('w3'), rotations()]);
-  expect(keysInFile()).toHaveLength(1);
+  await expectOneRootKey();
   await domain.reopen();
   await expectAllOpens(20);
   for (const [name, value] of last) {
@@ -246,18 +261,47 @@ test('readers, writers and several rotations at once lose nothing', async () => 
   }
 });
 
-test('a root key file from before a rotation that was cut short is refused, though it opens some rows', async () => {
+test('a root key file from before a rotation takes the new key up while it is handed over, and is refused later', async () => {
   await fill(230);
+  const { rootKey, database } = domain.tools.config.paths;
+  const before = readFileSync(rootKey);
+  // The first batch is moved: the old key alone opens some rows, the canary perhaps, and not others.
+  const store = failing(createRootSealedStore(domain.data.db), 4, 'after');
+  await expect(rotateRootKey(rotationDeps(store))).rejects.toThrow('the power is gone');
+  await domain.reopen(() => writeFileSync(rootKey, before));
+  const id = await expectOneRootKey();
+  expect(before.toString()).not.toContain(id);
+  await expectAllOpens(230);
+
+  const own = readFileSync(rootKey);
+  let data = Buffer.alloc(0);
+  const late = domain.reopen(() => {
+    data = readFileSync(database);
+    writeFileSync(rootKey, before);
+  });
+  await expect(late).rejects.toThrow(StartRefused);
+  expect(readFileSync(rootKey).equals(before)).toBe(true);
+  expect(readFileSync(database).equals(data)).toBe(true);
+  await domain.reopen(() => writeFileSync(rootKey, own));
+  await expectAllOpens(230);
+});
+
+test('a handover that was altered in the database is refused, and the key is not taken up', async () => {
+  await fill(5);
   const { rootKey } = domain.tools.config.paths;
   const before = readFileSync(rootKey);
-  const store = failing(createRootSealedStore(domain.data.db), 2, 'after');
+  const store = failing(createRootSealedStore(domain.data.db), 2, 'before');
   await expect(rotateRootKey(rotationDeps(store))).rejects.toThrow('the power is gone');
   const both = readFileSync(rootKey);
-  await expect(domain.reopen(() => writeFileSync(rootKey, before))).rejects.toThrow(StartRefused);
-  expect(readFileSync(rootKey).equals(before)).toBe(true);
-  await domain.reopen(() => writeFileSync(rootKey, both));
-  expect(keysInFile()).toHaveLength(1);
-  await expectAllOpens(230);
+  const spoil = {
+    name: 'tamper',
+    run: (tx: Writer) => sql`UPDATE root_keys SET handover = x'00'`.execute(tx),
+  };
+  await domain.data.db.write(spoil, null);
+  await expect(domain.reopen(() => writeFileSync(rootKey, before))).rejects.toThrow(/root key|seal/i);
+  await domain.reopen(() => writeFileSync(rootKey, both, { mode: 0o600 }));
+  await expectOneRootKey();
+  await expectAllOpens(5);
 });
 
 test('another root key, or none, is refused and touches nothing', async () => {

@@ -3,9 +3,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTestDomain, type TestDomain } from '../../../test/support/domain.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import { SealBroken } from '../../crypto/sealing.ts';
+import type { Writer } from '../../storage/database.ts';
 import { createSealedItemStore } from '../../storage/sealing.ts';
 import { createSealedItems, openItem, sealItem } from './sealed-items.ts';
-import type { SealedItemRow, SealedItemStore } from './sealing-store.ts';
+import { type SealedItemRow, type SealedItemStore, StaleRootKey } from './sealing-store.ts';
 
 const text = (value: string) => SecretBytes.fromText(value);
 
@@ -94,8 +95,13 @@ test('an item under a root key that is not in hand is refused, not taken for mis
   const { random } = domain.tools;
   const foreign = await openTestDomain();
   try {
-    await store.putItem(sealItem({ rootKeys: foreign.data.rootKey, random }, 'foreign', text('value')));
-    const items = createSealedItems({ store, rootKeys: domain.data.rootKey, random });
+    const row = sealItem({ rootKeys: foreign.data.rootKey, random }, 'foreign', text('value'));
+    await expect(store.putItem(row)).rejects.toThrow(StaleRootKey);
+    // As one with write access to the database can.
+    const values = { name: row.name, root_key_id: row.rootKeyId, sealed: row.sealed };
+    const run = (tx: Writer) => tx.insertInto('sealed_items').values(values).execute();
+    await domain.data.db.write({ name: 'tamper', run }, null);
+    const items = createSealedItems({ store, rootKeys: domain.data.rootKeys, random });
     await expect(items.get('foreign')).rejects.toThrow(SealBroken);
     await expect(items.getOrMake('foreign', () => text('new'))).rejects.toThrow(SealBroken);
   } finally {

@@ -2,6 +2,7 @@ import type { Random } from '../../core/random.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
 import type { RootKeys } from '../../crypto/root-key/root-key-file.ts';
 import { open, SealBroken, seal } from '../../crypto/sealing.ts';
+import { type LiveRootKeys, underCurrentRootKey } from './root-keys.ts';
 import type { SealedItemRow, SealedItemStore } from './sealing-store.ts';
 
 /** The server's own secrets by name, sealed under the root key. */
@@ -19,32 +20,43 @@ export interface SealedItems {
 
 interface Deps {
   readonly store: SealedItemStore;
-  readonly rootKeys: RootKeys;
+  readonly rootKeys: LiveRootKeys;
   readonly random: Random;
 }
 
 export function createSealedItems(deps: Deps): SealedItems {
+  const { store, rootKeys } = deps;
+  const sealed = <T>(write: () => Promise<T>) => underCurrentRootKey(rootKeys, write);
+  const opened = async (row: SealedItemRow) => {
+    if (rootKeys.byId(row.rootKeyId) === undefined) await rootKeys.learn();
+    return openItem(rootKeys, row);
+  };
   const get = async (name: string): Promise<SecretBytes | undefined> => {
-    const row = await deps.store.item(name);
-    return row === undefined ? undefined : openItem(deps.rootKeys, row);
+    const row = await store.item(name);
+    return row === undefined ? undefined : opened(row);
   };
   return {
     get,
-    put: (name, value) => deps.store.putItem(sealItem(deps, name, value)),
+    put: (name, value) => sealed(() => store.putItem(sealItem(deps, name, value))),
     async read(name) {
-      const row = await deps.store.item(name);
-      return row === undefined ? undefined : { value: openItem(deps.rootKeys, row), mark: row.sealed };
+      const row = await store.item(name);
+      return row === undefined ? undefined : { value: await opened(row), mark: row.sealed };
     },
-    swap: (name, value, mark) => deps.store.swapItem(sealItem(deps, name, value), mark),
+    swap: (name, value, mark) => sealed(() => store.swapItem(sealItem(deps, name, value), mark)),
     async getOrMake(name, make) {
       const there = await get(name);
       if (there !== undefined) return there;
-      return openItem(deps.rootKeys, await deps.store.addItem(sealItem(deps, name, await make())));
+      const made = await make();
+      return opened(await sealed(() => store.addItem(sealItem(deps, name, made))));
     },
   };
 }
 
-export function sealItem(deps: Omit<Deps, 'store'>, name: string, value: SecretBytes): SealedItemRow {
+export function sealItem(
+  deps: { readonly rootKeys: RootKeys; readonly random: Random },
+  name: string,
+  value: SecretBytes,
+): SealedItemRow {
   const key = deps.rootKeys.current;
   return {
     name,

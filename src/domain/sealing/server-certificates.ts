@@ -18,6 +18,7 @@ export interface LeafNames {
 export interface ServerLeaf {
   readonly chainPem: string;
   readonly privateKeyPem: SecretBytes;
+  readonly notBefore: number;
   readonly renewAt: number;
 }
 
@@ -100,10 +101,13 @@ async function openLeaf(deps: Deps, authority: Authority, names: LeafNames): Pro
   const stored = await deps.items.get(item);
   if (stored !== undefined) {
     const { chainPem, privateKey } = JSON.parse(stored.exposeText()) as StoredLeaf;
-    const renewAt = renewalOf(chainPem);
-    // A leaf of an authority that has been replaced since would be trusted by nobody.
-    if (deps.clock.now() < renewAt && chainPem.includes(authority.certificatePem.trim())) {
-      return { chainPem, privateKeyPem: SecretBytes.fromText(privateKey), renewAt };
+    const times = timesOf(chainPem);
+    const now = deps.clock.now();
+    // A leaf of an authority that has been replaced since would be trusted by nobody, and so would one that was made
+    // while the clock was ahead.
+    const isUsable = times.notBefore <= now && now < times.renewAt;
+    if (isUsable && chainPem.includes(authority.certificatePem.trim())) {
+      return { chainPem, privateKeyPem: SecretBytes.fromText(privateKey), ...times };
     }
   }
   return makeLeaf(deps, authority, { item, names });
@@ -130,7 +134,7 @@ async function makeLeaf(
   });
   const record: StoredLeaf = { chainPem, privateKey: privateKeyPem.exposeText() };
   await deps.items.put(of.item, SecretBytes.fromText(JSON.stringify(record)));
-  return { chainPem, privateKeyPem, renewAt: renewalOf(chainPem) };
+  return { chainPem, privateKeyPem, ...timesOf(chainPem) };
 }
 
 interface StoredLeaf {
@@ -138,8 +142,8 @@ interface StoredLeaf {
   readonly privateKey: string;
 }
 
-/** After two thirds of its life, so that a server that is off for weeks still comes back in time. */
-function renewalOf(pem: string): number {
+/** Renewed after two thirds of its life, so that a server that is off for weeks still comes back in time. */
+function timesOf(pem: string): Pick<ServerLeaf, 'notBefore' | 'renewAt'> {
   const { notBefore, notAfter } = certificateTimes(pem);
-  return notAfter - (notAfter - notBefore) / 3;
+  return { notBefore, renewAt: notAfter - (notAfter - notBefore) / 3 };
 }

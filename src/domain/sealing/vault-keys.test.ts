@@ -6,13 +6,14 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTestDomain, secretGrant, type TestDomain } from '../../../test/support/domain.ts';
 import { secretActions as actions } from '../../authorization/actions.ts';
+import { type ChangeFeed, createChangeHub } from '../../core/changes.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import { SealBroken } from '../../crypto/sealing.ts';
 import { createObjectReader, createObjectWriter } from '../../storage/objects.ts';
 import { createVaultKeyStore } from '../../storage/sealing.ts';
 import type { Vault } from '../vaults/vault.ts';
 import { secretNoun } from '../versioned/nouns.ts';
-import type { ObjectWriter } from '../versioned/object-store.ts';
+import { type ObjectWriter, StaleVaultKey } from '../versioned/object-store.ts';
 import { createVersionedObjects, type VersionedDeps } from '../versioned/versioned-objects.ts';
 import type { VaultKeyStore } from './sealing-store.ts';
 import { createVaultKeys, VaultKeyMissing } from './vault-keys.ts';
@@ -50,7 +51,7 @@ async function keyVersions(at = vault): Promise<number[]> {
 
 /** Changes rows behind the server's back, as one with write access to the database can. */
 function tamper(statement: ReturnType<typeof sql>): Promise<unknown> {
-  return domain.data.db.write((tx) => statement.execute(tx));
+  return domain.data.db.write({ name: 'tamper', run: (tx) => statement.execute(tx) }, null);
 }
 
 /** Puts the sealed columns of one version in the place of another's. */
@@ -164,7 +165,7 @@ test('readers, writers and several rotations at once lose nothing and leave one 
 /** Objects over the domain's own database, with parts replaced. */
 function objectsWith(parts: Partial<VersionedDeps>) {
   const { core, clock, data } = domain;
-  const values = { get: () => undefined, mark: () => 0, put: () => undefined, forget: () => undefined };
+  const values = { get: () => undefined, mark: () => 0, put: () => undefined };
   const deps = { reader: createObjectReader(data.db), writer: createObjectWriter(data.db), values, clock };
   return createVersionedObjects({ ...deps, vaultKeys: core.vaultKeys, ...parts }, secretNoun);
 }
@@ -258,7 +259,7 @@ test('a row that was read before a rotation and opened after it is read again', 
 test('a write under the old key that lands after the last batch is moved too', async () => {
   await set('a', 'value');
   const store = createVaultKeyStore(domain.data.db);
-  const { rootKey: rootKeys } = domain.data;
+  const { rootKeys, db } = domain.data;
   const { random } = domain.tools;
   const place = { vaultId: vault.id, kind: 'secrets', nameKey: 'LATE', version: 'e'.repeat(32) } as const;
   const envelope = await domain.core.vaultKeys.seal(place, text('late'));
@@ -282,7 +283,9 @@ test('a write under the old key that lands after the last batch is moved too', a
       return rows;
     },
   };
-  const { moved } = await createVaultKeys({ store: interleaved, rootKeys, random }).rotate(vault.id);
+  const { moved } = await createVaultKeys({ store: interleaved, rootKeys, feed: db.feed, random }).rotate(
+    vault.id,
+  );
   expect(moved).toBe(2);
   expect(await keyVersions()).toEqual([2]);
   await domain.reopen();
@@ -314,8 +317,8 @@ test('a rotation that was cut short anywhere loses nothing, and the next one com
       dataKeys: (id, version, limit) => step(() => store.dataKeys(id, version, limit)),
       replaceDataKeys: (id, change) => step(() => store.replaceDataKeys(id, change)),
     };
-    const { rootKey: rootKeys } = domain.data;
-    const keys = createVaultKeys({ store: failing, rootKeys, random: domain.tools.random });
+    const { rootKeys, db } = domain.data;
+    const keys = createVaultKeys({ store: failing, rootKeys, feed: db.feed, random: domain.tools.random });
     await expect(keys.rotate(vault.id)).rejects.toThrow('the power is gone');
     domain.core.vaultKeys.forget(vault.id);
     for (const name of ['name-0', 'name-599']) expect(await get(name)).toBe(values.get(name));
@@ -324,4 +327,69 @@ test('a rotation that was cut short anywhere loses nothing, and the next one com
   expect(await keyVersions()).toHaveLength(1);
   await domain.reopen();
   for (const [name, value] of values) expect(await get(name)).toBe(value);
+});
+
+/** The keys of vaults as another process has them, which is told of what this feed says. */
+function another(feed: ChangeFeed) {
+  const { rootKeys, db } = domain.data;
+  return createVaultKeys({ store: createVaultKeyStore(db), rootKeys, feed, random: domain.tools.random });
+}
+
+test('a process that was told nothing of a rotation opens what is under the new key, and is refused under the old', async () => {
+  await set('a', 'before');
+  const other = another(createChangeHub());
+  const place = { vaultId: vault.id, kind: 'secrets', nameKey: 'B', version: 'b'.repeat(32) } as const;
+  const sealed = await other.seal(place, text('sealed by the other'));
+  await domain.core.vaultKeys.rotate(vault.id);
+  const after = await set('c', 'after');
+  const reader = createObjectReader(domain.data.db);
+  const found = await reader.sealedVersion({ vaultId: vault.id, kind: 'secrets', nameKey: 'C' }, after);
+  if (found === undefined) throw new Error('the version is not there');
+  const at = { ...place, nameKey: 'C', version: after };
+  expect((await other.open(at, found.version.envelope)).exposeText()).toBe('after');
+  const head = { name: 'b', currentVersion: place.version, deletedAt: undefined, purgeAt: undefined };
+  const add = [{ ...openVersion(place.version, '').version, envelope: sealed }];
+  const writer = createObjectWriter(domain.data.db);
+  const stale = writer.change(place, { version: undefined }, () => ({ head, add, result: undefined }));
+  await expect(stale).rejects.toThrow(StaleVaultKey);
+  // The other process seals anew, now under the key that it has met.
+  expect((await other.seal(place, text('again'))).keyVersion).toBe(2);
+});
+
+test('news of a vault key, and of who knows what, makes a process look again', async () => {
+  const hub = createChangeHub();
+  const { rootKeys, db } = domain.data;
+  const inner = createVaultKeyStore(db);
+  let reads = 0;
+  const store: VaultKeyStore = {
+    ...inner,
+    vaultKeys(id) {
+      reads += 1;
+      return inner.vaultKeys(id);
+    },
+  };
+  const keys = createVaultKeys({ store, rootKeys, feed: hub, random: domain.tools.random });
+  const second = await domain.vault('second');
+  const sealAll = async () => {
+    for (const { id } of [vault, second]) {
+      const place = { vaultId: id, kind: 'secrets', nameKey: 'A', version: 'a'.repeat(32) };
+      await keys.seal(place, text('x'));
+    }
+    return reads;
+  };
+  expect([await sealAll(), await sealAll()]).toEqual([2, 2]);
+  hub.publish([{ topic: 'vaultKeys', key: vault.id }]);
+  expect(await sealAll()).toBe(3);
+  hub.lapse();
+  expect(await sealAll()).toBe(5);
+});
+
+test('two processes that rotate the key of one vault at once lose nothing', async () => {
+  for (let n = 0; n < 20; n += 1) await set(`name-${n}`, `value ${n}`);
+  for (let round = 0; round < 5; round += 1) {
+    const { feed } = domain.data.db;
+    await Promise.all([another(feed).rotate(vault.id), another(feed).rotate(vault.id)]);
+    expect(await keyVersions()).toEqual([3 + 2 * round]);
+    for (let n = 0; n < 20; n += 1) expect(await get(`name-${n}`)).toBe(`value ${n}`);
+  }
 });

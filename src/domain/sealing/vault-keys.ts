@@ -2,6 +2,7 @@
  * The middle of the key hierarchy: each vault's own key, sealed under the root key, sealing the data keys of the
  * vault's object versions. Opened once and kept as key objects.
  */
+import type { ChangeFeed } from '../../core/changes.ts';
 import type { Random } from '../../core/random.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { RootKeys } from '../../crypto/root-key/root-key-file.ts';
@@ -17,6 +18,7 @@ import {
   sealingKey,
   sealingKeyLength,
 } from '../../crypto/sealing.ts';
+import { type LiveRootKeys, underCurrentRootKey } from './root-keys.ts';
 import type { VaultKeyRow, VaultKeyStore } from './sealing-store.ts';
 
 /** Where a sealed object version belongs; it opens nowhere else. */
@@ -28,8 +30,8 @@ export interface ObjectPlace {
 }
 
 export interface VaultKeys {
-  /** Makes the first key of a new vault. */
-  create(vaultId: string): VaultKeyRow;
+  /** Runs `add` with the first key of a new vault; again with another if the root key has changed meanwhile. */
+  create<T>(vaultId: string, add: (key: VaultKeyRow) => Promise<T>): Promise<T>;
   seal(place: ObjectPlace, value: SecretBytes): Promise<Envelope>;
   /** Throws `SealBroken` for data that was altered or moved, `VaultKeyMissing` when the row may have been moved on. */
   open(place: ObjectPlace, envelope: Envelope): Promise<SecretBytes>;
@@ -51,7 +53,8 @@ export class VaultKeyMissing extends SealBroken {
 
 interface Deps {
   readonly store: VaultKeyStore;
-  readonly rootKeys: RootKeys;
+  readonly rootKeys: LiveRootKeys;
+  readonly feed: ChangeFeed;
   readonly random: Random;
 }
 
@@ -64,20 +67,33 @@ const rotationBatch = 500;
 
 export function createVaultKeys(deps: Deps): VaultKeys {
   const opened = new Map<string, Promise<OpenedKeys>>();
+  deps.feed.subscribe('vaultKeys', (vaultId) => {
+    if (vaultId === undefined) opened.clear();
+    else opened.delete(vaultId);
+  });
+  // No need for the feed to be fresh: a key that was removed opens nothing, and a write under it is refused.
   const keysOf = (vaultId: string): Promise<OpenedKeys> => {
-    let keys = opened.get(vaultId);
-    if (keys === undefined) {
-      keys = openKeys(deps, vaultId);
-      opened.set(vaultId, keys);
-      keys.catch(() => opened.delete(vaultId));
-    }
+    const kept = opened.get(vaultId);
+    if (kept !== undefined) return kept;
+    const keys = openKeys(deps, vaultId);
+    opened.set(vaultId, keys);
+    keys.catch(() => {
+      if (opened.get(vaultId) === keys) opened.delete(vaultId);
+    });
     return keys;
   };
   const rotations = new Map<string, Promise<void>>();
+  const addKey = async (vaultId: string): Promise<number> => {
+    for (;;) {
+      opened.delete(vaultId);
+      const version = (await keysOf(vaultId)).current.version + 1;
+      const add = async () => deps.store.addVaultKey(newRow(deps, vaultId, version));
+      // Refused when another process has made a key of this version meanwhile.
+      if (await underCurrentRootKey(deps.rootKeys, add)) return version;
+    }
+  };
   const rotate = async (vaultId: string): Promise<{ version: number; moved: number }> => {
-    const version = (await keysOf(vaultId)).current.version + 1;
-    await deps.store.addVaultKey(newRow(deps, vaultId, version));
-    opened.delete(vaultId);
+    const version = await addKey(vaultId);
     const moved = await moveDataKeys(deps, vaultId, await keysOf(vaultId));
     // The old keys leave the memory too.
     opened.delete(vaultId);
@@ -100,7 +116,7 @@ export function createVaultKeys(deps: Deps): VaultKeys {
     return turn;
   };
   return {
-    create: (vaultId) => newRow(deps, vaultId, 1),
+    create: (vaultId, add) => underCurrentRootKey(deps.rootKeys, async () => add(newRow(deps, vaultId, 1))),
     async seal(place, value) {
       const keys = await keysOf(place.vaultId);
       return sealEnvelope(keys.current, value, { identity: identityOf(place), random: deps.random });
@@ -135,7 +151,7 @@ function newRow(deps: Deps, vaultId: string, version: number): VaultKeyRow {
 
 /** The row of a vault key under the current root key. */
 export function resealVaultKey(
-  deps: Pick<Deps, 'rootKeys' | 'random'>,
+  deps: { readonly rootKeys: RootKeys; readonly random: Random },
   of: Pick<VaultKeyRow, 'vaultId' | 'version'>,
   bytes: SecretBytes,
 ): VaultKeyRow {
@@ -158,6 +174,7 @@ function vaultKeyIdentity(of: Pick<VaultKeyRow, 'vaultId' | 'version'>): string 
 
 async function openKeys(deps: Deps, vaultId: string): Promise<OpenedKeys> {
   const rows = await deps.store.vaultKeys(vaultId);
+  if (rows.some((row) => deps.rootKeys.byId(row.rootKeyId) === undefined)) await deps.rootKeys.learn();
   const byVersion = new Map<number, SealingKey>();
   let newest = 0;
   for (const row of rows) {
@@ -177,8 +194,12 @@ async function moveDataKeys(deps: Deps, vaultId: string, keys: OpenedKeys): Prom
   for (const [version, from] of keys.byVersion) {
     if (version === to.version) continue;
     // A write that was sealed before the new key was there may land after the last batch was read.
-    do moved += await moveFrom(deps, vaultId, { from: { version, key: from }, to });
-    while (!(await deps.store.removeVaultKey(vaultId, version)));
+    do {
+      const batches = await moveFrom(deps, vaultId, { from: { version, key: from }, to });
+      moved += batches.moved;
+      // Another process has given the vault a newer key, and moves all to that.
+      if (batches.overtaken) return moved;
+    } while (!(await deps.store.removeVaultKey(vaultId, version)));
   }
   return moved;
 }
@@ -192,20 +213,17 @@ async function moveFrom(
   deps: Deps,
   vaultId: string,
   { from, to }: { from: KeyVersion; to: KeyVersion },
-): Promise<number> {
+): Promise<{ moved: number; overtaken: boolean }> {
   let moved = 0;
   for (;;) {
     const rows = await deps.store.dataKeys(vaultId, from.version, rotationBatch);
-    if (rows.length === 0) return moved;
+    if (rows.length === 0) return { moved, overtaken: false };
     const rewrapped = rows.map((row) => {
       const place = { identity: identityOf({ vaultId, ...row }), random: deps.random };
       return { ...row, dataKey: rewrapEnvelope({ from: from.key, to }, row, place).dataKey };
     });
-    await deps.store.replaceDataKeys(vaultId, {
-      fromVersion: from.version,
-      toVersion: to.version,
-      rows: rewrapped,
-    });
+    const move = { fromVersion: from.version, toVersion: to.version, rows: rewrapped };
+    if (!(await deps.store.replaceDataKeys(vaultId, move))) return { moved, overtaken: true };
     moved += rows.length;
   }
 }

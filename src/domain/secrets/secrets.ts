@@ -44,6 +44,8 @@ export type CertificateFormat = 'application/x-pkcs12' | 'application/x-pem-file
 export interface Secrets {
   set(grant: VaultGrant, input: SecretAttributes & { value: SecretBytes }): Promise<Secret>;
   /** `outContentType` asks for a PFX secret as PEM; any other conversion is refused. */
+  /** What `get` answers for a version that is in memory, without waiting; undefined says nothing about others. */
+  known(grant: VaultGrant, version: string | undefined): Secret | undefined;
   get(
     grant: VaultGrant,
     input: { version: string | undefined; outContentType: CertificateFormat | undefined },
@@ -83,6 +85,11 @@ export function createSecrets(deps: Deps): Secrets {
         await objects.add(grant, { version: newVersion(deps, input), value: input.value }),
         input.value,
       );
+    },
+    known(grant, version) {
+      assertGranted(grant, actions.get);
+      const found = objects.knownValue(grant, version);
+      return found === undefined ? undefined : toSecret(found, found.value);
     },
     async get(grant, { version, outContentType }) {
       assertGranted(grant, actions.get);

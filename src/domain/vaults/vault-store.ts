@@ -7,7 +7,8 @@ export interface VaultStore {
   list(): Promise<readonly VaultRecord[]>;
   /** Adds the record and the vault's first key together; false if the name is taken. */
   add(record: VaultRecord, key: VaultKeyRow): Promise<boolean>;
-  replace(record: VaultRecord): Promise<void>;
+  /** Replaces the vault's record if it is still `was`; answers whether it did. */
+  replace(record: VaultRecord, was: VaultRecord): Promise<boolean>;
 }
 
 export interface Tenant {

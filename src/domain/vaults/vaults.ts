@@ -7,6 +7,7 @@ import {
   type NetworkRules,
   openNetwork,
 } from '../../authorization/network-rules.ts';
+import type { ChangeFeed } from '../../core/changes.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase, isLocation, isResourceGroupName, isVaultName } from '../../core/names.ts';
@@ -45,50 +46,43 @@ export interface Vaults {
 interface Deps {
   readonly store: VaultStore;
   readonly directory: DirectoryStore;
+  readonly feed: ChangeFeed;
   readonly vaultKeys: VaultKeys;
   readonly clock: Clock;
   readonly random: Random;
 }
 
 export function createVaults(deps: Deps): Vaults {
-  const ready = new Map<string, Vault>();
-  const keep = (record: VaultRecord): Vault => {
-    const vault = { ...record, networkCheck: compileNetworkRules(record.networkRules) };
-    ready.set(foldCase(record.name), vault);
-    return vault;
-  };
-  let lastChange: Promise<unknown> = Promise.resolve();
-  const change = (name: string, edit: (record: VaultRecord) => VaultRecord): Promise<Vault> => {
-    const changed = lastChange.then(async () => {
+  const kept = new KeptVaults(deps.feed);
+  const change = async (name: string, edit: (record: VaultRecord) => VaultRecord): Promise<Vault> => {
+    for (;;) {
       const record = await deps.store.byName(foldCase(name));
       if (record === undefined) throw new Failure('vaultNotFound', `The vault '${name}' does not exist.`);
       const next = edit(record);
-      await deps.store.replace(next);
-      return keep(next);
-    });
-    // One after another, so that no change is lost; a failed one does not hold up the next.
-    lastChange = changed.catch(() => undefined);
-    return changed;
+      // Refused when somebody else has changed the record since it was read.
+      if (await deps.store.replace(next, record)) return prepared(next);
+    }
   };
   return {
     async create(input) {
       const record = newRecord(deps, input);
       await assertPlace(deps.directory, record);
-      if (!(await deps.store.add(record, deps.vaultKeys.create(record.id)))) {
+      if (!(await deps.vaultKeys.create(record.id, (key) => deps.store.add(record, key)))) {
         throw new Failure('alreadyExists', `The vault name '${input.name}' is already in use.`);
       }
-      return keep(record);
+      return prepared(record);
     },
-    known: (nameKey) => ready.get(nameKey),
+    known: (nameKey) => kept.get(nameKey),
     async find(name) {
       const nameKey = foldCase(name);
-      const kept = ready.get(nameKey);
-      if (kept !== undefined) return kept;
+      const known = kept.get(nameKey);
+      if (known !== undefined) return known;
+      const mark = kept.mark;
       const record = await deps.store.byName(nameKey);
-      return record === undefined ? undefined : keep(record);
+      return record === undefined ? undefined : kept.put(nameKey, prepared(record), mark);
     },
     async list() {
-      return (await deps.store.list()).map(keep);
+      return (await deps.store.list()).map(prepared);
     },
     setAccessPolicy: (name, policy) =>
       change(name, (record) => ({
@@ -97,6 +91,45 @@ export function createVaults(deps: Deps): Vaults {
         updated: deps.clock.now(),
       })),
   };
+}
+
+function prepared(record: VaultRecord): Vault {
+  return { ...record, networkCheck: compileNetworkRules(record.networkRules) };
+}
+
+const mostKept = 10_000;
+
+/** Vaults in memory, as long as the feed vouches for them. */
+class KeptVaults {
+  readonly #feed: ChangeFeed;
+  readonly #vaults = new Map<string, Vault>();
+  #changes = 0;
+
+  constructor(feed: ChangeFeed) {
+    this.#feed = feed;
+    feed.subscribe('vault', (nameKey) => {
+      this.#changes += 1;
+      if (nameKey === undefined) this.#vaults.clear();
+      else this.#vaults.delete(nameKey);
+    });
+  }
+
+  get(nameKey: string): Vault | undefined {
+    return this.#feed.fresh() ? this.#vaults.get(nameKey) : undefined;
+  }
+
+  /** To be taken before the store is read: what was read before a change must not be kept after it. */
+  get mark(): number {
+    return this.#changes;
+  }
+
+  put(nameKey: string, vault: Vault, mark: number): Vault {
+    if (mark === this.#changes) {
+      if (this.#vaults.size >= mostKept) this.#vaults.clear();
+      this.#vaults.set(nameKey, vault);
+    }
+    return vault;
+  }
 }
 
 function replacePolicy(record: VaultRecord, policy: AccessPolicy): readonly AccessPolicy[] {

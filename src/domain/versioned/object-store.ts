@@ -13,6 +13,11 @@ export interface ObjectKey {
   readonly nameKey: string;
 }
 
+/** How change feeds name the object. */
+export function objectChangeKey({ vaultId, kind, nameKey }: ObjectKey): string {
+  return `${vaultId}|${kind}|${nameKey}`;
+}
+
 /** What an object is, apart from its versions. Deleting sets two times and moves nothing. */
 export interface ObjectHead {
   /** The name as its creator wrote it. */
@@ -88,9 +93,9 @@ export interface ObjectChange<T> {
 
 export interface ObjectWriter {
   /**
-   * Reads the object's state, lets `decide` choose, and writes its choice, as one isolated and durable step. What
-   * `decide` throws comes out and nothing is written; it may be called again after a conflict. Throws
-   * `StaleVaultKey` when an added version is sealed under a vault key that has been removed.
+   * Reads the object's state, lets `decide` choose, and writes its choice durably, provided that the state is still
+   * the one that was decided on; if not, it decides again. What `decide` throws comes out and nothing is written, so
+   * that it must be a pure function. Throws `StaleVaultKey` when an added version is sealed under a vault key that has been removed.
    */
   change<T>(
     key: ObjectKey,

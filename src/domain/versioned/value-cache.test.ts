@@ -1,9 +1,13 @@
-/** Proves that a kept value is never older than the last write, never more than the bound, and gone when idle. */
+/**
+ * Proves that a kept value is never older than the last news of its object, bypassed while there is no news, never
+ * more than the bound, and gone when idle.
+ */
 import { expect, test } from 'vitest';
 import { manualClock } from '../../../test/support/identity.ts';
+import { createChangeHub, everyKey } from '../../core/changes.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
-import type { ObjectKey, ObjectWriter } from './object-store.ts';
-import { createValueCache, forgettingWriter, type OpenedVersion } from './value-cache.ts';
+import { type ObjectKey, objectChangeKey } from './object-store.ts';
+import { createValueCache, type OpenedVersion } from './value-cache.ts';
 
 const key = (nameKey: string): ObjectKey => ({ vaultId: 'v', kind: 'secrets', nameKey });
 
@@ -27,15 +31,18 @@ function opened(text: string): OpenedVersion {
 
 function cacheOf(limits: { bytes: number; idle: number } = { bytes: 1_000_000, idle: 60_000 }) {
   const clock = manualClock();
-  const cache = createValueCache(clock, limits);
+  const news = { fresh: true };
+  const hub = createChangeHub(() => news.fresh);
+  const cache = createValueCache({ clock, feed: hub }, limits);
+  const changed = (name: string) => hub.publish([{ topic: 'object', key: objectChangeKey(key(name)) }]);
   const keep = (name: string, text: string, version?: string) =>
     cache.put(key(name), version, { opened: opened(text), mark: cache.mark(key(name)) });
   const seen = (name: string, version?: string) => cache.get(key(name), version)?.value.exposeText();
-  return { clock, cache, keep, seen };
+  return { clock, news, hub, cache, changed, keep, seen };
 }
 
 test('the current version and each named one are kept apart, and forgotten together', () => {
-  const { cache, keep, seen } = cacheOf();
+  const { changed, keep, seen } = cacheOf();
   keep('A', 'current');
   keep('A', 'old', '01');
   keep('B', 'other');
@@ -45,48 +52,78 @@ test('the current version and each named one are kept apart, and forgotten toget
     undefined,
     'other',
   ]);
-  cache.forget(key('A'));
+  changed('A');
   expect([seen('A'), seen('A', '01'), seen('B')]).toEqual([undefined, undefined, 'other']);
 });
 
-test('what was read before a write is not kept after it', () => {
-  const { cache, seen } = cacheOf();
-  const mark = cache.mark(key('A'));
-  cache.forget(key('A'));
-  cache.put(key('A'), undefined, { opened: opened('stale'), mark });
-  expect(seen('A')).toBeUndefined();
+const overtaking: [string, (cache: ReturnType<typeof cacheOf>) => void][] = [
+  ['its object', ({ changed }) => changed('A')],
+  ['anything', ({ hub }) => hub.publish([{ topic: 'object', key: everyKey }])],
+  ['nobody knows what', ({ hub }) => hub.lapse()],
+];
+
+test.each(overtaking)('what was read before a change of %s is not kept after it', (_what, change) => {
+  const all = cacheOf();
+  all.keep('A', 'kept');
+  const mark = all.cache.mark(key('A'));
+  change(all);
+  expect(all.seen('A')).toBeUndefined();
+  all.cache.put(key('A'), undefined, { opened: opened('stale'), mark });
+  expect(all.seen('A')).toBeUndefined();
+  all.keep('A', 'read again');
+  expect(all.seen('A')).toBe('read again');
 });
 
-test('a writer forgets its object whether the write succeeded or not, and before it is known', async () => {
-  const { cache, keep, seen } = cacheOf();
-  let fail = false;
-  const store: ObjectWriter = {
-    async change() {
-      if (fail) throw new Error('no');
-      return undefined as never;
-    },
-  };
-  const writer = forgettingWriter(store, cache);
-  const change = () =>
-    writer.change(key('A'), { version: undefined }, () => ({ head: 'same' as const, result: undefined }));
-  keep('A', 'before');
-  await change();
-  expect(seen('A')).toBeUndefined();
-  keep('A', 'before');
-  fail = true;
-  await expect(change()).rejects.toThrow('no');
-  expect(seen('A')).toBeUndefined();
+test('news of one object costs no other anything, also while it is read', () => {
+  const { cache, hub, changed, keep, seen } = cacheOf();
+  keep('A', 'kept');
+  const mark = cache.mark(key('B'));
+  changed('C');
+  hub.publish([{ topic: 'vault', key: objectChangeKey(key('A')) }]);
+  cache.put(key('B'), undefined, { opened: opened('read meanwhile'), mark });
+  expect([seen('A'), seen('B')]).toEqual(['kept', 'read meanwhile']);
+});
+
+test('without fresh news nothing is answered from memory; news that caught up brings back what it did not touch', () => {
+  const { news, changed, keep, seen } = cacheOf();
+  for (const name of ['A', 'B']) keep(name, name);
+  news.fresh = false;
+  expect([seen('A'), seen('B')]).toEqual([undefined, undefined]);
+  changed('A');
+  news.fresh = true;
+  expect([seen('A'), seen('B')]).toEqual([undefined, 'B']);
+});
+
+test('two reads that come one after the other take the room of one', () => {
+  const { cache, changed, keep, seen } = cacheOf({ bytes: 2 * 1024 + 1000, idle: 60_000 });
+  for (let round = 0; round < 50; round += 1) {
+    // Both began before the news of a change that only the second has seen.
+    const mark = cache.mark(key('A'));
+    cache.put(key('A'), undefined, { opened: opened('x'.repeat(900)), mark });
+    cache.put(key('A'), undefined, { opened: opened(''), mark });
+    changed('A');
+  }
+  for (const name of ['B', 'C']) keep(name, 'y'.repeat(500));
+  expect([seen('B'), seen('C')]).toEqual(['y'.repeat(500), 'y'.repeat(500)]);
+  for (let round = 0; round < 50; round += 1) {
+    const mark = cache.mark(key('A'));
+    cache.put(key('A'), undefined, { opened: opened(''), mark });
+    cache.put(key('A'), undefined, { opened: opened('x'.repeat(900)), mark });
+    changed('A');
+  }
+  for (const name of ['B', 'C', 'D', 'E']) keep(name, 'y'.repeat(500));
+  expect(['B', 'C', 'D', 'E'].filter((name) => seen(name) !== undefined)).toEqual(['D', 'E']);
 });
 
 test('the oldest go when the bound is reached, and what is dropped frees its room', () => {
-  const { cache, keep, seen } = cacheOf({ bytes: 3 * 2048, idle: 60_000 });
+  const { changed, keep, seen } = cacheOf({ bytes: 3 * 2048, idle: 60_000 });
   const text = 'x'.repeat(1000);
   for (const name of ['A', 'B', 'C']) keep(name, text);
   expect([seen('A'), seen('B'), seen('C')].every((value) => value === undefined)).toBe(false);
   keep('D', text);
   expect(seen('A')).toBeUndefined();
   expect(seen('D')).toBe(text);
-  for (const name of ['B', 'C', 'D']) cache.forget(key(name));
+  for (const name of ['B', 'C', 'D']) changed(name);
   for (const name of ['E', 'F', 'G']) keep(name, text);
   expect([seen('E'), seen('F'), seen('G')]).toEqual([text, text, text]);
 });

@@ -31,11 +31,10 @@ import {
   type SealedVersion,
   StaleVaultKey,
 } from './object-store.ts';
-import type { ValueCache } from './value-cache.ts';
+import type { OpenedVersion, ValueCache } from './value-cache.ts';
 
 export interface VersionedDeps {
   readonly reader: ObjectReader;
-  /** Must make `values` forget what it changes (`forgettingWriter`). */
   readonly writer: ObjectWriter;
   readonly values: ValueCache;
   readonly vaultKeys: VaultKeys;
@@ -85,6 +84,8 @@ export interface VersionedObjects {
   add(grant: VaultGrant, next: OpenVersion): Promise<HeadAndVersion>;
   /** The asked or current version with its opened value; refuses a disabled one. */
   readValue(grant: VaultGrant, version: string | undefined): Promise<HeadAndVersion & { value: SecretBytes }>;
+  /** The same for a version that is in memory, without waiting; undefined says nothing about others. */
+  knownValue(grant: VaultGrant, version: string | undefined): OpenedVersion | undefined;
   update(grant: VaultGrant, version: string | undefined, patch: VersionPatch): Promise<HeadAndVersion>;
   list(grant: VaultGrant, page: PageRequest): Promise<Page<HeadAndVersion>>;
   /** Empty, not an error, for a name that is not there. */
@@ -106,6 +107,7 @@ export function createVersionedObjects(deps: VersionedDeps, noun: Noun): Version
   return {
     add: (grant, next) => add(deps, noun, { grant, next }),
     readValue: (grant, version) => withPresentKey(() => readValue(deps, noun, { grant, version })),
+    knownValue: (grant, version) => deps.values.get(keyOf(noun, grant), version?.toLowerCase()),
     update: (grant, version, patch) => update(deps, noun, { grant, version, patch }),
     list: (grant, page) => list(deps, noun, { grant, page, deleted: false }),
     listVersions: (grant, page) => listVersions(deps, noun, { grant, page }),

@@ -1,0 +1,169 @@
+/**
+ * What a copy of the whole server holds: every table but those whose rows mean something to the running processes
+ * only. A table or column that is in the schema and not here does not compile.
+ */
+import type { Schema } from './schema.ts';
+
+/** Not copied: the audit log's marks stay with its files, and leases with the processes that hold them. */
+export const leftOutTables = ['audit_anchors', 'leases'] as const satisfies readonly (keyof Schema)[];
+
+export type CopiedTable = Exclude<keyof Schema, (typeof leftOutTables)[number]>;
+
+/** A value of either database, in the form that both give and take. */
+export type Value = null | number | string | Uint8Array;
+
+type ValueKind<V> =
+  NonNullable<V> extends string ? 'text' : NonNullable<V> extends number ? 'integer' : 'bytes';
+
+interface TableShape<T extends CopiedTable> {
+  /** The primary key, in the order of its index. */
+  readonly key: readonly (keyof Schema[T] & string)[];
+  readonly columns: { readonly [C in keyof Schema[T]]: ValueKind<Schema[T][C]> };
+}
+
+const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
+  root_keys: { key: ['id'], columns: { id: 'text', handover_by: 'text', handover: 'bytes' } },
+  sealed_items: { key: ['name'], columns: { name: 'text', root_key_id: 'text', sealed: 'bytes' } },
+  tenants: { key: ['id'], columns: { id: 'text', name: 'text' } },
+  subscriptions: { key: ['id'], columns: { id: 'text', tenant_id: 'text', name: 'text' } },
+  resource_groups: {
+    key: ['subscription_id', 'name_key'],
+    columns: { subscription_id: 'text', name_key: 'text', name: 'text', location: 'text' },
+  },
+  vaults: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      name_key: 'text',
+      name: 'text',
+      tenant_id: 'text',
+      subscription_id: 'text',
+      resource_group: 'text',
+      location: 'text',
+      sku: 'text',
+      enable_rbac: 'integer',
+      access_policies: 'text',
+      retention_days: 'integer',
+      purge_protection: 'integer',
+      public_network_access: 'text',
+      network_rules: 'text',
+      tags: 'text',
+      created: 'integer',
+      updated: 'integer',
+    },
+  },
+  vault_keys: {
+    key: ['vault_id', 'version'],
+    columns: { vault_id: 'text', version: 'integer', root_key_id: 'text', sealed: 'bytes' },
+  },
+  objects: {
+    key: ['vault_id', 'kind', 'name_key'],
+    columns: {
+      vault_id: 'text',
+      kind: 'text',
+      name_key: 'text',
+      name: 'text',
+      current_version: 'text',
+      deleted: 'integer',
+      deleted_at: 'integer',
+      purge_at: 'integer',
+    },
+  },
+  object_versions: {
+    key: ['vault_id', 'kind', 'name_key', 'version'],
+    columns: {
+      vault_id: 'text',
+      kind: 'text',
+      name_key: 'text',
+      version: 'text',
+      enabled: 'integer',
+      not_before: 'integer',
+      expires: 'integer',
+      created: 'integer',
+      updated: 'integer',
+      managed: 'integer',
+      tags: 'text',
+      detail: 'text',
+      key_version: 'integer',
+      data_key: 'bytes',
+      value: 'bytes',
+    },
+  },
+  principals: {
+    key: ['object_id'],
+    columns: {
+      object_id: 'text',
+      tenant_id: 'text',
+      app_id: 'text',
+      kind: 'text',
+      display_name: 'text',
+      resource_id: 'text',
+      resource_key: 'text',
+      created: 'integer',
+    },
+  },
+  principal_credentials: {
+    key: ['key_id'],
+    columns: {
+      key_id: 'text',
+      object_id: 'text',
+      hash: 'text',
+      hint: 'text',
+      created: 'integer',
+      expires: 'integer',
+    },
+  },
+  role_assignments: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      tenant_id: 'text',
+      principal_id: 'text',
+      role_id: 'text',
+      scope: 'text',
+      scope_key: 'text',
+      created: 'integer',
+    },
+  },
+};
+
+/** The tables in the order in which their rows can be added: what a foreign key refers to comes first. */
+export const copiedTables = Object.keys(tables) as readonly CopiedTable[];
+
+export function isCopiedTable(name: string): name is CopiedTable {
+  return Object.hasOwn(tables, name);
+}
+
+export function keyOf(table: CopiedTable): readonly string[] {
+  return tables[table].key;
+}
+
+export function columnsOf(table: CopiedTable): readonly string[] {
+  return Object.keys(tables[table].columns);
+}
+
+/** Whether the value, read from this column, is of its kind: a driver's other form of it would not come back equal. */
+export function isOfKind(table: CopiedTable, column: string, value: unknown): value is Value {
+  if (value === null) return true;
+  const columns: Readonly<Record<string, string>> = tables[table].columns;
+  switch (columns[column]) {
+    case 'text':
+      return typeof value === 'string';
+    case 'integer':
+      return Number.isSafeInteger(value);
+    case 'bytes':
+      return value instanceof Uint8Array;
+    default:
+      return false;
+  }
+}
+
+/** Rows of one table, each with its values in the order of `columns`. */
+export interface DumpPage {
+  readonly table: CopiedTable;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly Value[])[];
+}
+
+/** How many rows there are of each table. */
+export type RowCounts = Readonly<Partial<Record<CopiedTable, number>>>;
