@@ -1,5 +1,5 @@
 /** Where the audit logs of a server's processes are: each process has a log, a chain and an anchor of its own. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { auditFolder, auditSlots, mergeVerifications } from '../audit/several.ts';
 import { type AuditVerification, verifyAuditLog } from '../audit/verify.ts';
 import { isGuid } from '../core/names.ts';
@@ -37,10 +37,11 @@ export function auditLogName({ config, random }: Pick<Tools, 'config' | 'random'
 
 /** Made once for each data folder, by its first process. */
 function nodeId(path: string, random: Random): string {
-  try {
-    writeFileSync(path, random.guid(), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  if (!existsSync(path)) {
+    // Whole or not there: a crash must not leave an empty one.
+    const next = `${path}.new`;
+    writeFileSync(next, random.guid(), { mode: 0o600, flush: true });
+    renameSync(next, path);
   }
   const id = readFileSync(path, 'utf8').trim();
   if (!isGuid(id)) throw new Error(`${path} does not hold the id of this node.`);

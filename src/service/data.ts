@@ -145,9 +145,16 @@ async function takeLock({ config, worker, clock }: Tools): Promise<FolderLock> {
     if (lock === undefined) throw new StartRefused(`Another process is using ${config.data}.`);
     return lock;
   }
-  // The worker that this one follows may still be on its way out.
+  return takeProcessLock({ config, clock }, String(worker.slot));
+}
+
+/** The lock of one of several processes; the one that it follows may still be on its way out. */
+export async function takeProcessLock(
+  { config, clock }: Pick<Tools, 'config' | 'clock'>,
+  name: string,
+): Promise<FolderLock> {
   for (let attempt = 0; attempt < lockAttempts; attempt += 1) {
-    const lock = lockFolder(`${config.paths.lock}.${worker.slot}`);
+    const lock = lockFolder(`${config.paths.lock}.${name}`);
     if (lock !== undefined) return lock;
     await new Promise<void>((resolve) => clock.after(lockPause, resolve));
   }

@@ -113,6 +113,7 @@ class Processes {
     const { worker } = child;
     worker.on('message', (message: FromProcess) => this.#receive(child, message));
     worker.on('error', (error) => this.#deps.log.error('A process cannot be talked to.', { error }));
+    endHandOffs(worker);
     worker.once('exit', (code, signal) => this.#ended(child, { code, signal }));
   }
 
@@ -180,6 +181,40 @@ class Processes {
   #now(): number {
     return this.#deps.clock.monotonic();
   }
+}
+
+/** A connection, as `node:cluster` hands it over. */
+interface Handle {
+  close(): void;
+}
+
+/**
+ * Ends the connections that a worker has been sent and has not said that it has, when it goes: `node:cluster` waits
+ * for its word, and would keep them open and silent for ever. While such a word is missing Node.js does not tell
+ * `node:cluster` either that the worker is gone, and connections that come next would be lost in the same way.
+ * `disconnect` is what Node.js calls at the end of a worker's channel, when all that it has said has been read.
+ */
+function endHandOffs(worker: Worker): void {
+  const child = worker.process;
+  const underWay = new Map<number, Handle>();
+  const send = child.send as (...all: unknown[]) => boolean;
+  child.send = (...all: unknown[]) => {
+    const [message, handle] = all as [{ act?: string; seq?: number }, Handle | undefined];
+    if (message.act === 'newconn' && message.seq !== undefined && handle !== undefined) {
+      underWay.set(message.seq, handle);
+    }
+    return send.apply(child, all);
+  };
+  child.on('internalMessage', ({ ack }: { ack?: number }) => {
+    if (ack !== undefined) underWay.delete(ack);
+  });
+  const disconnect = child.disconnect;
+  child.disconnect = () => {
+    disconnect.call(child);
+    worker.disconnect();
+    for (const handle of underWay.values()) handle.close();
+    underWay.clear();
+  };
 }
 
 function fork(role: ChildRole): Worker {

@@ -3,10 +3,19 @@ import type { Config } from '../config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createLog } from '../logging.ts';
 import { serveWriter, type WriterServer } from '../storage/writer-server.ts';
+import { takeProcessLock } from './data.ts';
 
-/** Resolves when writes can be asked for. */
-export function startWriter(config: Config): Promise<WriterServer> {
+/** Resolves when writes can be asked for. One that was stopped must not go on beside the next: each holds a lock. */
+export async function startWriter(config: Config): Promise<WriterServer> {
+  const clock = systemClock;
+  const lock = await takeProcessLock({ config, clock }, 'writer');
   const log = createLog(config.logLevel, { worker: 'writer' });
-  const { database, writer } = config.paths;
-  return serveWriter({ clock: systemClock, log }, { database, socket: writer });
+  const { database, writer: socket } = config.paths;
+  const writer = await serveWriter({ clock, log }, { database, socket });
+  return {
+    async close() {
+      await writer.close();
+      lock.release();
+    },
+  };
 }

@@ -21,7 +21,9 @@ import {
 /** Milliseconds between attempts to reach the writer. */
 const reconnectInterval = 50;
 /** Milliseconds that a write waits for a writer that is away: longer than starting one takes. */
-const patience = 3_000;
+const patience = 5_000;
+/** Milliseconds of silence after which a writer that still has the connection is given up: it beats every 100. */
+const longestSilence = 5_000;
 
 interface Deps {
   readonly clock: Clock;
@@ -67,6 +69,7 @@ class WriterClient {
   #socket: Socket | undefined;
   #sender: Sender<ToWriter> | undefined;
   #freshUntil = Number.NEGATIVE_INFINITY;
+  #heardAt = Number.NEGATIVE_INFINITY;
   #next = 1;
   #closed = false;
   #timer: Timer | undefined;
@@ -121,6 +124,8 @@ class WriterClient {
   #connect(): void {
     const socket = connect(this.#path);
     this.#socket = socket;
+    this.#heardAt = this.#deps.clock.monotonic();
+    this.#timer = this.#deps.clock.after(longestSilence, () => this.#listen(socket));
     socket.on('connect', () => {
       this.#sender = createSender(socket);
       for (const ready of [...this.#waiting]) ready();
@@ -130,7 +135,16 @@ class WriterClient {
     socket.on('close', () => this.#lost());
   }
 
+  /** A writer that was stopped answers nothing and closes nothing: its requests must not wait for ever. */
+  #listen(socket: Socket): void {
+    const { clock } = this.#deps;
+    const silence = clock.monotonic() - this.#heardAt;
+    if (silence >= longestSilence) socket.destroy();
+    else this.#timer = clock.after(longestSilence - silence, () => this.#listen(socket));
+  }
+
   #receive(message: FromWriter): void {
+    this.#heardAt = this.#deps.clock.monotonic();
     switch (message.type) {
       case 'beat':
         // The first one of a connection. Only from here on is this process told of changes: none may have been missed
@@ -154,6 +168,7 @@ class WriterClient {
   #lost(): void {
     this.#sender = undefined;
     this.#freshUntil = Number.NEGATIVE_INFINITY;
+    this.#timer?.cancel();
     const gone = storageUnavailable(new Error('the writer process ended during the write'));
     for (const { reject } of this.#asked.values()) reject(gone);
     this.#asked.clear();

@@ -316,7 +316,7 @@ test('a writer that stays away refuses writes after a while, with word of when t
   cut();
   await until(() => !db.feed.fresh());
   const refused = watched(db.write(addTenant, { id: guid(2), name: 'never' }));
-  await pass(2_950);
+  await pass(4_950);
   expect(refused.state.outcome).toBe('open');
   await pass(50);
   await refused.settled;

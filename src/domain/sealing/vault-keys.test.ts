@@ -165,7 +165,7 @@ test('readers, writers and several rotations at once lose nothing and leave one 
 /** Objects over the domain's own database, with parts replaced. */
 function objectsWith(parts: Partial<VersionedDeps>) {
   const { core, clock, data } = domain;
-  const values = { get: () => undefined, mark: () => 0, put: () => undefined };
+  const values = { get: () => undefined, mark: () => 0, put: () => undefined, saw: () => undefined };
   const deps = { reader: createObjectReader(data.db), writer: createObjectWriter(data.db), values, clock };
   return createVersionedObjects({ ...deps, vaultKeys: core.vaultKeys, ...parts }, secretNoun);
 }

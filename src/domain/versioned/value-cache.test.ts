@@ -140,3 +140,25 @@ test('values that nobody reads are let go, those in use stay', () => {
   clock.advance(120_000);
   expect(seen('used')).toBeUndefined();
 });
+
+test('what the store shows of an object is not followed by an older state from memory', () => {
+  const { cache, keep, seen } = cacheOf();
+  const { head } = opened('');
+  const entries = ['SAME', 'NEW', 'DELETED', 'GONE'];
+  for (const name of entries) for (const version of [undefined, '01']) keep(name, 'kept', version);
+  const late = cache.mark(key('NEW'));
+  cache.saw(key('SAME'), { ...head });
+  cache.saw(key('NEW'), { ...head, currentVersion: 'd' });
+  cache.saw(key('DELETED'), { ...head, deletedAt: 1, purgeAt: 2 });
+  cache.saw(key('GONE'), undefined);
+  cache.saw(key('UNKNOWN'), undefined);
+  expect(entries.map((name) => [seen(name), seen(name, '01')])).toEqual([
+    ['kept', 'kept'],
+    [undefined, undefined],
+    [undefined, undefined],
+    [undefined, undefined],
+  ]);
+  // Read before, and put after.
+  cache.put(key('NEW'), undefined, { opened: opened('old'), mark: late });
+  expect(seen('NEW')).toBeUndefined();
+});

@@ -5,7 +5,7 @@
 import type { ChangeFeed } from '../../core/changes.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
-import { type HeadAndVersion, type ObjectKey, objectChangeKey } from './object-store.ts';
+import { type HeadAndVersion, type ObjectHead, type ObjectKey, objectChangeKey } from './object-store.ts';
 
 export type OpenedVersion = HeadAndVersion & { readonly value: SecretBytes };
 
@@ -15,6 +15,11 @@ export interface ValueCache {
   /** To be taken before the store is read; `put` keeps nothing if the object has changed since. */
   mark(key: ObjectKey): number;
   put(key: ObjectKey, version: string | undefined, read: { opened: OpenedVersion; mark: number }): void;
+  /**
+   * What the store has just shown of the object; undefined for nothing. Forgets it where that is news, so that nobody
+   * who was answered with it is answered with the state before.
+   */
+  saw(key: ObjectKey, head: ObjectHead | undefined): void;
 }
 
 interface Entry {
@@ -58,15 +63,18 @@ export function createValueCache(
     if (sweeping) clock.after(limits.idle, sweep);
   };
   const markOf = (id: string) => everything + (marks[shardOf(id)] ?? 0);
+  const forget = (id: string) => {
+    const shard = shardOf(id);
+    marks[shard] = (marks[shard] ?? 0) + 1;
+    drop(id);
+  };
   feed.subscribe('object', (id) => {
     if (id === undefined) {
       everything += 1;
       for (const each of [...objects.keys()]) drop(each);
       return;
     }
-    const shard = shardOf(id);
-    marks[shard] = (marks[shard] ?? 0) + 1;
-    drop(id);
+    forget(id);
   });
   return {
     get(key, version) {
@@ -94,6 +102,15 @@ export function createValueCache(
       objects.set(id, versions);
       if (!sweeping) clock.after(limits.idle, sweep);
       sweeping = true;
+    },
+    saw(key, head) {
+      const id = objectChangeKey(key);
+      for (const { opened } of objects.get(id)?.values() ?? []) {
+        const { currentVersion, deletedAt } = opened.head;
+        if (currentVersion === head?.currentVersion && deletedAt === head.deletedAt) continue;
+        forget(id);
+        return;
+      }
     },
   };
 }

@@ -154,6 +154,7 @@ async function readValue(
   if (kept !== undefined) return kept;
   const mark = deps.values.mark(key);
   const found = await deps.reader.sealedVersion(key, version);
+  deps.values.saw(key, found?.head);
   if (found === undefined || found.head.deletedAt !== undefined) throw notFound(noun, nameOf(grant), version);
   if (!found.version.enabled) throw disabled(noun);
   const { envelope, ...metadata } = found.version;
