@@ -11,6 +11,7 @@ import type { Log } from '../core/log.ts';
 import { createLog } from '../logging.ts';
 import { type FolderLock, lockFolder } from '../storage/lock.ts';
 import { StartRefused } from './data.ts';
+import { freePort } from './free-port.ts';
 import type { Addresses, FromProcess, ToProcess } from './processes.ts';
 
 /** Milliseconds before a process that died is started again: doubled while it does not last. */
@@ -35,12 +36,25 @@ export async function startSupervisor(config: Config): Promise<Supervisor> {
   const log = createLog(config.logLevel, { worker: 'supervisor' });
   const processes = new Processes({ config, clock: systemClock, log, lock });
   try {
+    cluster.setupPrimary({ args: [...process.argv.slice(2), ...(await portsOf(config))] });
     const addresses = await processes.start();
     return { addresses, stop: () => processes.stop() };
   } catch (error) {
     await processes.stop();
     throw error;
   }
+}
+
+/**
+ * Flags that settle the ports which the system is to choose. Left to `node:cluster`, a port is chosen anew when all
+ * workers have died, and is then not the one that clients know.
+ */
+async function portsOf({ port, localPort, listen }: Config): Promise<string[]> {
+  const [address = '0.0.0.0'] = listen;
+  return [
+    ...(port === 0 ? ['--port', String(await freePort(address))] : []),
+    ...(localPort === 0 ? ['--local-port', String(await freePort('127.0.0.1'))] : []),
+  ];
 }
 
 type ChildRole = Exclude<ProcessRole, 'whole'>;

@@ -1,4 +1,5 @@
 /** The prepared queries on objects and their versions. */
+import { type Compilable, sql } from 'kysely';
 import type { Reader } from './database.ts';
 import { lockRows } from './dialect.ts';
 import {
@@ -35,6 +36,9 @@ interface HeadPage {
   readonly after: string;
   readonly limit: number;
 }
+
+/** The columns of a row that an outer join has not found. */
+type Absent<T> = { readonly [K in keyof T]: null };
 
 function headOf(db: Reader, p: Key) {
   return db
@@ -90,8 +94,29 @@ function headPage(db: Reader, p: HeadPage) {
     .limit(p.limit);
 }
 
+/** The head, and beside it the version that is asked for or the current one; its columns are null if it is missing. */
+function stateOf(db: Reader, p: Key & { version: string | null }) {
+  const asked = sql<string>`coalesce(${p.version}, objects.current_version)`;
+  return db
+    .selectFrom('objects')
+    .leftJoin('object_versions', (join) =>
+      join
+        .onRef('object_versions.vault_id', '=', 'objects.vault_id')
+        .onRef('object_versions.kind', '=', 'objects.kind')
+        .onRef('object_versions.name_key', '=', 'objects.name_key')
+        .on('object_versions.version', '=', asked),
+    )
+    .where('objects.vault_id', '=', p.vaultId)
+    .where('objects.kind', '=', p.kind)
+    .where('objects.name_key', '=', p.nameKey)
+    .select([...headColumns, ...metadataColumns]);
+}
+
 export const objectQueries = {
   head: prepare<Key, Head>(headOf),
+  state: prepare<Key & { version: string | null }, Head & (Metadata | Absent<Metadata>)>(
+    (db, p) => stateOf(db, p) as Compilable<Head & (Metadata | Absent<Metadata>)>,
+  ),
   lockedHead: prepare<Key, Head>((db, p) => lockRows(db, headOf(db, p))),
   version: prepare<VersionKey, Metadata>((db, p) => versionOf(db, p).select(metadataColumns)),
   currentSealed: prepare<Key, Head & Sealed>((db, p) =>

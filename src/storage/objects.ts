@@ -66,7 +66,7 @@ export function createObjectWriter(db: Pick<Database, 'read' | 'write'>): Object
     change: (key, ask, decide) =>
       turns.take(objectChangeKey(key), async () => {
         const version = ask.version?.toLowerCase();
-        let seen = await stateOf(db.read, { key, version });
+        let seen = await readState(db.read, key, version);
         for (;;) {
           const { result, ...decision } = decide(seen);
           const changesNothing = decision.head === 'same' && !decision.add && !decision.update;
@@ -92,7 +92,7 @@ interface Decided {
 export const decideObject: Procedure<Decided, ObjectState | undefined> = {
   name: 'objects.decide',
   async run(tx, { key, version, seen, decision }) {
-    const now = await stateOf(tx, { key, version, lock: true });
+    const now = await lockState(tx, key, version);
     if (JSON.stringify(now) !== JSON.stringify(seen)) return now;
     await apply(tx, { key, seen, decision });
     return undefined;
@@ -100,13 +100,19 @@ export const decideObject: Procedure<Decided, ObjectState | undefined> = {
   changes: ({ key }) => [{ topic: 'object', key: objectChangeKey(key) }],
 };
 
-async function stateOf(
-  db: Reader,
-  { key, version, lock = false }: { key: ObjectKey; version: string | undefined; lock?: boolean },
-): Promise<ObjectState> {
-  const [head] = await (lock ? queries.lockedHead : queries.head)(db, key);
-  if (head === undefined) return { head: undefined, version: undefined };
-  const [row] = await queries.version(db, { ...key, version: version ?? head.current_version });
+const nothing: ObjectState = { head: undefined, version: undefined };
+
+async function readState(db: Reader, key: ObjectKey, version: string | undefined): Promise<ObjectState> {
+  const [row] = await queries.state(db, { ...key, version: version ?? null });
+  if (row === undefined) return nothing;
+  return { head: toHead(row), version: row.version === null ? undefined : toVersion(row) };
+}
+
+/** The head first: while it is held, nobody else changes the object, and what is read next is as it is. */
+async function lockState(tx: Writer, key: ObjectKey, version: string | undefined): Promise<ObjectState> {
+  const [head] = await queries.lockedHead(tx, key);
+  if (head === undefined) return nothing;
+  const [row] = await queries.version(tx, { ...key, version: version ?? head.current_version });
   return { head: toHead(head), version: row === undefined ? undefined : toVersion(row) };
 }
 
