@@ -79,7 +79,8 @@ function accept(deps: Deps & { db: Database; announcer: Announcer }, socket: Soc
   const { db, announcer, log } = deps;
   const sender = createSender<FromWriter>(socket);
   const leave = announcer.join({ socket, sender });
-  socket.on('error', (error) => log.warn('The connection of a worker has failed.', { error }));
+  // A worker that dies is told of by the supervisor.
+  socket.on('error', (error) => log.debug('The connection of a worker has failed.', { error }));
   socket.on('close', () => leave());
   onMessages<ToWriter>(socket, (message) => {
     if (message.type === 'heard') {

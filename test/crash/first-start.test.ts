@@ -32,7 +32,7 @@ function changed(watcher: FSWatcher, count: number): Promise<void> {
   });
 }
 
-test.each([1, 3, 8, 18, 30])('killed at change %i of its folder', async (count) => {
+test.concurrent.each([1, 3, 8, 18, 30])('killed at change %i of its folder', async (count) => {
   const data = join(folder.path, `at ${count}`);
   await mkdir(data, { mode: 0o700 });
   const watcher = watch(data);

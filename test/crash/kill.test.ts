@@ -4,9 +4,10 @@
  * STRONGROOM_CRASH_SEED repeats a run's moments.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Connection, connectVault as connect, type Reply, signIn } from '../support/cluster-client.ts';
+import { randomFrom } from '../support/history.ts';
 import {
   type ServerProcess,
   startProcess,
@@ -25,81 +26,9 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-/** Mulberry32: the same numbers from 0 to 1 for the same seed. */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-interface Reply {
-  readonly status: number;
-  // biome-ignore lint/suspicious/noExplicitAny: replies of several shapes
-  readonly json: any;
-}
-
-interface Connection {
-  send(method: string, path: string, body?: object): Promise<Reply>;
-  close(): void;
-}
-
-/** One kept-alive connection to the vault; a request that gets no whole answer rejects. */
-function connectTo(server: ServerProcess, host: string, headers: Record<string, string> = {}): Connection {
-  const ca = readFileSync(join(server.folder, 'ca.pem'));
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  return {
-    send: (method, path, body) =>
-      new Promise((resolve, reject) => {
-        const text = body === undefined ? undefined : JSON.stringify(body);
-        const form = path.includes('oauth2');
-        const type = form ? 'application/x-www-form-urlencoded' : 'application/json';
-        const sent = request(
-          {
-            host: '127.0.0.1',
-            port: server.port,
-            servername: host,
-            ca,
-            agent,
-            method,
-            path,
-            headers: { ...headers, Host: host, ...(text === undefined ? {} : { 'Content-Type': type }) },
-          },
-          (response) => {
-            let reply = '';
-            response.setEncoding('utf8').on('data', (chunk: string) => {
-              reply += chunk;
-            });
-            response.on('error', reject);
-            response.on('close', () => {
-              if (!response.complete) reject(new Error('cut off'));
-              else resolve({ status: response.statusCode ?? 0, json: reply === '' ? {} : JSON.parse(reply) });
-            });
-          },
-        );
-        sent.on('error', reject);
-        sent.end(form && body !== undefined ? new URLSearchParams({ ...body }).toString() : text);
-      }),
-    close: () => agent.destroy(),
-  };
-}
-
 async function connectVault(server: ServerProcess): Promise<() => Connection> {
-  const { stdout } = await strongroom(['env', '--json', '--data', server.folder]);
-  const is = JSON.parse(stdout) as Record<string, string>;
-  const login = connectTo(server, 'login.microsoftonline.com');
-  const { json } = await login.send('POST', `/${is.AZURE_TENANT_ID}/oauth2/v2.0/token`, {
-    grant_type: 'client_credentials',
-    client_id: is.AZURE_CLIENT_ID,
-    client_secret: is.AZURE_CLIENT_SECRET,
-    scope: 'https://vault.azure.net/.default',
-  });
-  login.close();
-  const headers = { Authorization: `Bearer ${json.access_token}` };
-  return () => connectTo(server, 'dev.vault.azure.net', headers);
+  const token = await signIn(server);
+  return () => connect(server, token);
 }
 
 const version = '?api-version=7.4';
