@@ -3,6 +3,7 @@ import type { ObjectKind } from '../core/names.ts';
 import {
   type HeadAndVersion,
   type ObjectChange,
+  type ObjectHead,
   type ObjectKey,
   type ObjectReader,
   type ObjectState,
@@ -92,8 +93,20 @@ interface Decided {
 export const decideObject: Procedure<Decided, ObjectState | undefined> = {
   name: 'objects.decide',
   async run(tx, { key, version, seen, decision }) {
-    const now = await lockState(tx, key, version);
-    if (JSON.stringify(now) !== JSON.stringify(seen)) return now;
+    const [row] = await queries.lockedHead(tx, key);
+    const head = row === undefined ? undefined : toHead(row);
+    // While the head is held nobody else changes the object, and what is read next is as it is. A version's attributes
+    // count only where they are written anew: all else is decided on the head.
+    const countsVersion = decision.update !== undefined;
+    if (!countsVersion && JSON.stringify(head) === JSON.stringify(seen.head)) {
+      await apply(tx, { key, seen, decision });
+      return undefined;
+    }
+    const now = {
+      head,
+      version: head === undefined ? undefined : await versionOf(tx, { key, head, version }),
+    };
+    if (!countsVersion || JSON.stringify(now) !== JSON.stringify(seen)) return now;
     await apply(tx, { key, seen, decision });
     return undefined;
   },
@@ -108,12 +121,12 @@ async function readState(db: Reader, key: ObjectKey, version: string | undefined
   return { head: toHead(row), version: row.version === null ? undefined : toVersion(row) };
 }
 
-/** The head first: while it is held, nobody else changes the object, and what is read next is as it is. */
-async function lockState(tx: Writer, key: ObjectKey, version: string | undefined): Promise<ObjectState> {
-  const [head] = await queries.lockedHead(tx, key);
-  if (head === undefined) return nothing;
-  const [row] = await queries.version(tx, { ...key, version: version ?? head.current_version });
-  return { head: toHead(head), version: row === undefined ? undefined : toVersion(row) };
+async function versionOf(
+  tx: Writer,
+  { key, head, version }: { key: ObjectKey; head: ObjectHead; version: string | undefined },
+): Promise<ObjectVersion | undefined> {
+  const [row] = await queries.version(tx, { ...key, version: version ?? head.currentVersion });
+  return row === undefined ? undefined : toVersion(row);
 }
 
 async function apply(tx: Writer, { key, seen, decision }: Omit<Decided, 'version'>): Promise<void> {

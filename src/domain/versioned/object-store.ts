@@ -95,7 +95,8 @@ export interface ObjectWriter {
   /**
    * Reads the object's state, lets `decide` choose, and writes its choice durably, provided that the state is still
    * the one that was decided on; if not, it decides again. What `decide` throws comes out and nothing is written, so
-   * that it must be a pure function. Throws `StaleVaultKey` when an added version is sealed under a vault key that has been removed.
+   * that it must be a pure function. Of the version's attributes this holds only for a decision that writes them
+   * (`update`): all others are to be decided on the head. Throws `StaleVaultKey` when an added version is sealed under a vault key that has been removed.
    */
   change<T>(
     key: ObjectKey,
