@@ -1,5 +1,5 @@
 /** The prepared queries on objects and their versions. */
-import { type Compilable, sql } from 'kysely';
+import { type Compilable, type JoinBuilder, sql } from 'kysely';
 import type { Reader } from './database.ts';
 import { lockRows } from './dialect.ts';
 import {
@@ -13,6 +13,7 @@ import {
   type VersionRow,
 } from './object-rows.ts';
 import { prepare } from './prepared.ts';
+import type { Schema } from './schema.ts';
 
 interface Key {
   readonly vaultId: string;
@@ -69,17 +70,22 @@ function versionsOf(db: Reader, p: VersionPage) {
     .limit(p.limit);
 }
 
-function headsAnd(db: Reader, of: { vaultId: string; kind: string }) {
+/** A version belongs to the object of its vault, kind and name. */
+function ofObject(join: JoinBuilder<Schema, 'objects' | 'object_versions'>) {
+  return join
+    .onRef('object_versions.vault_id', '=', 'objects.vault_id')
+    .onRef('object_versions.kind', '=', 'objects.kind')
+    .onRef('object_versions.name_key', '=', 'objects.name_key');
+}
+
+function headAnd(db: Reader, p: Key) {
   return db
     .selectFrom('objects')
-    .innerJoin('object_versions', (join) =>
-      join
-        .onRef('object_versions.vault_id', '=', 'objects.vault_id')
-        .onRef('object_versions.kind', '=', 'objects.kind')
-        .onRef('object_versions.name_key', '=', 'objects.name_key'),
-    )
-    .where('objects.vault_id', '=', of.vaultId)
-    .where('objects.kind', '=', of.kind);
+    .innerJoin('object_versions', ofObject)
+    .where('objects.vault_id', '=', p.vaultId)
+    .where('objects.kind', '=', p.kind)
+    .where('objects.name_key', '=', p.nameKey)
+    .select([...headColumns, ...metadataColumns, ...sealedColumns]);
 }
 
 function headPage(db: Reader, p: HeadPage) {
@@ -99,13 +105,7 @@ function stateOf(db: Reader, p: Key & { version: string | null }) {
   const asked = sql<string>`coalesce(${p.version}, objects.current_version)`;
   return db
     .selectFrom('objects')
-    .leftJoin('object_versions', (join) =>
-      join
-        .onRef('object_versions.vault_id', '=', 'objects.vault_id')
-        .onRef('object_versions.kind', '=', 'objects.kind')
-        .onRef('object_versions.name_key', '=', 'objects.name_key')
-        .on('object_versions.version', '=', asked),
-    )
+    .leftJoin('object_versions', (join) => ofObject(join).on('object_versions.version', '=', asked))
     .where('objects.vault_id', '=', p.vaultId)
     .where('objects.kind', '=', p.kind)
     .where('objects.name_key', '=', p.nameKey)
@@ -120,27 +120,17 @@ export const objectQueries = {
   lockedHead: prepare<Key, Head>((db, p) => lockRows(db, headOf(db, p))),
   version: prepare<VersionKey, Metadata>((db, p) => versionOf(db, p).select(metadataColumns)),
   currentSealed: prepare<Key, Head & Sealed>((db, p) =>
-    headsAnd(db, p)
-      .where('objects.name_key', '=', p.nameKey)
-      .whereRef('object_versions.version', '=', 'objects.current_version')
-      .select([...headColumns, ...metadataColumns, ...sealedColumns]),
+    headAnd(db, p).whereRef('object_versions.version', '=', 'objects.current_version'),
   ),
   versionSealed: prepare<VersionKey, Head & Sealed>((db, p) =>
-    headsAnd(db, p)
-      .where('objects.name_key', '=', p.nameKey)
-      .where('object_versions.version', '=', p.version)
-      .select([...headColumns, ...metadataColumns, ...sealedColumns]),
+    headAnd(db, p).where('object_versions.version', '=', p.version),
   ),
   // The page first, its versions then: PostgreSQL's planner would else take the join of both tables for a small one.
   heads: prepare<HeadPage, Head & Metadata>((db, p) =>
     db
       .selectFrom(headPage(db, p).as('objects'))
       .innerJoin('object_versions', (join) =>
-        join
-          .onRef('object_versions.vault_id', '=', 'objects.vault_id')
-          .onRef('object_versions.kind', '=', 'objects.kind')
-          .onRef('object_versions.name_key', '=', 'objects.name_key')
-          .onRef('object_versions.version', '=', 'objects.current_version'),
+        ofObject(join).onRef('object_versions.version', '=', 'objects.current_version'),
       )
       .orderBy('objects.name_key')
       .select([...headColumns, ...metadataColumns]),
