@@ -63,9 +63,9 @@ async function openAuthority(
 ): Promise<Authority> {
   const now = deps.clock.now();
   const wanted = [...permitted.dnsNames, ...permitted.ipRanges].sort().join(' ');
-  const stored = await deps.items.get(authorityItem);
+  const stored = await deps.items.read(authorityItem);
   if (stored !== undefined) {
-    const { certificatePem, privateKey, covers } = JSON.parse(stored.exposeText()) as StoredAuthority;
+    const { certificatePem, privateKey, covers } = JSON.parse(stored.value.exposeText()) as StoredAuthority;
     if (covers === wanted && certificateTimes(certificatePem).notAfter - now > authorityReserve) {
       return { certificatePem, privateKey: new SecretBytes(Buffer.from(privateKey, 'base64')) };
     }
@@ -85,7 +85,9 @@ async function openAuthority(
     privateKey: Buffer.from(privateKey.exposeBytes()).toString('base64'),
     covers: wanted,
   };
-  await deps.items.put(authorityItem, SecretBytes.fromText(JSON.stringify(record)));
+  const value = SecretBytes.fromText(JSON.stringify(record));
+  // Another node that starts at the same moment may have been quicker: all must serve under one authority.
+  if (!(await deps.items.swap(authorityItem, value, stored?.mark))) return openAuthority(deps, permitted);
   return { certificatePem, privateKey };
 }
 
