@@ -41,6 +41,12 @@ interface Deps {
   readonly log: Log;
 }
 
+/**
+ * Bytes that may wait for a worker that reads nothing. Long before, its memory counts for nothing; it connects anew and
+ * forgets all when it goes on.
+ */
+const mostUnread = 16 * 1024 * 1024;
+
 /** Opens the database at `database` and serves writes at the Unix socket `socket`, of mode 0600. */
 export async function serveWriter(
   deps: Deps,
@@ -149,7 +155,10 @@ function createAnnouncer(clock: Clock): Announcer {
       if (changes.length === 0 || clients.size === 0) return Promise.resolve();
       latest += 1;
       const announcement = latest;
-      for (const { sender } of clients.values()) sender.send({ type: 'changed', announcement, changes });
+      for (const client of clients.values()) {
+        if (lagging.has(client) && client.socket.writableLength > mostUnread) client.socket.destroy();
+        else client.sender.send({ type: 'changed', announcement, changes });
+      }
       return new Promise((resolve) => {
         // Later than the memory of whoever does not answer can be fresh: the message leaves after this moment.
         const timer = clock.after(freshFor + beatInterval, () => giveUp(announcement));

@@ -503,3 +503,22 @@ test('errors arrive as what they were, and bring no more than they may', () => {
   expect(other.message).toBe('what?');
   expect(crossed('thrown text').message).toBe('thrown text');
 });
+
+test('a process that reads nothing for long is cut off before its news fills the memory; the writes go on', async () => {
+  const db = await client();
+  const silent = await silentProcess();
+  silent.socket.pause();
+  const first = watched(db.write(addAssignment, assignment(1)));
+  await pass(2 * (freshFor + beatInterval));
+  await first.settled;
+  const megabyte = 1024 * 1024;
+  for (let n = 2; n < 24; n += 1) {
+    await db.write(addAssignment, assignment(n, `${n}`.padEnd(megabyte, 'x')));
+  }
+  const cut = once(silent.socket, 'close');
+  silent.socket.resume();
+  await cut;
+  // News of the last ones had no room.
+  expect(silent.changes().length).toBeLessThan(23);
+  expect(db.feed.fresh()).toBe(true);
+});
