@@ -1,6 +1,6 @@
 /**
  * SQLite through `node:sqlite`. Two connections: one reads committed snapshots (WAL), one writes. Writes that
- * arrive together share one transaction and one flush, each in a savepoint of its own.
+ * arrive together share one transaction and one flush, and fail each for itself.
  */
 import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
