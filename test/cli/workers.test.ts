@@ -9,7 +9,15 @@ import { request } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Connection, connectTo, connectVault, controlOf, signIn } from '../support/cluster-client.ts';
+import {
+  apiVersion,
+  connectTo,
+  connectVault,
+  controlOf,
+  putSecret,
+  readSecret,
+  signIn,
+} from '../support/cluster-client.ts';
 import {
   childrenOf,
   hasProc,
@@ -31,7 +39,6 @@ import {
   temporaryFolder,
 } from '../support/process.ts';
 
-const version = '?api-version=7.4';
 const two = ['--workers', '2'];
 
 let folder: TemporaryFolder;
@@ -52,15 +59,6 @@ async function start(args: readonly string[] = two, options: RunOptions = {}): P
   const server = await startProcess(data, args, options);
   servers.push(server);
   return server;
-}
-
-async function put(vault: Connection, name: string, value: string): Promise<void> {
-  expect(await vault.send('PUT', `/secrets/${name}${version}`, { value })).toMatchObject({ status: 200 });
-}
-
-async function read(vault: Connection, name: string): Promise<unknown> {
-  const { status, json } = await vault.send('GET', `/secrets/${name}${version}`);
-  return status === 200 ? json.value : status;
 }
 
 describe.skipIf(!hasProc)('a server of two workers', () => {
@@ -88,10 +86,10 @@ describe.skipIf(!hasProc)('a server of two workers', () => {
     expect(JSON.parse(status.stdout)).toMatchObject({ serving: true, port: server.port });
 
     const each = await connectEach(server, token, 2);
-    await put(each.at(1), 'shared', 'from one');
-    expect(await read(each.at(2), 'shared')).toBe('from one');
-    await put(each.at(2), 'shared', 'from two');
-    expect(await read(each.at(1), 'shared')).toBe('from two');
+    await putSecret(each.at(1), 'shared', 'from one');
+    expect(await readSecret(each.at(2), 'shared')).toBe('from one');
+    await putSecret(each.at(2), 'shared', 'from two');
+    expect(await readSecret(each.at(1), 'shared')).toBe('from two');
     each.close();
   });
 
@@ -138,7 +136,7 @@ describe.skipIf(!hasProc)('stopping several processes', () => {
       ca: readFileSync(join(data, 'ca.pem')),
       agent: false,
       method: 'PUT',
-      path: `/secrets/${name}${version}`,
+      path: `/secrets/${name}${apiVersion}`,
       headers: {
         Host: host,
         Authorization: `Bearer ${token}`,
@@ -251,8 +249,8 @@ describe.skipIf(!hasProc)('operating several processes', () => {
     const server = await start();
     const token = await signIn(server);
     const each = await connectEach(server, token, 2);
-    await put(each.at(1), 'old', 'sealed before');
-    expect(await read(each.at(2), 'old')).toBe('sealed before');
+    await putSecret(each.at(1), 'old', 'sealed before');
+    expect(await readSecret(each.at(2), 'old')).toBe('sealed before');
     const at = ['--json', '--data', data];
     for (const words of [
       ['vault', 'rotate-key', 'dev'],
@@ -261,11 +259,11 @@ describe.skipIf(!hasProc)('operating several processes', () => {
       const rotated = await strongroom([...words, ...at]);
       expect(rotated, rotated.stderr).toMatchObject({ code: 0 });
       for (const slot of [1, 2]) {
-        expect(await read(each.at(slot), 'old')).toBe('sealed before');
-        await put(each.at(slot), `new-${slot}`, `${words[0]} by ${slot}`);
+        expect(await readSecret(each.at(slot), 'old')).toBe('sealed before');
+        await putSecret(each.at(slot), `new-${slot}`, `${words[0]} by ${slot}`);
       }
       for (const slot of [1, 2])
-        expect(await read(each.at(3 - slot), `new-${slot}`)).toBe(`${words[0]} by ${slot}`);
+        expect(await readSecret(each.at(3 - slot), `new-${slot}`)).toBe(`${words[0]} by ${slot}`);
     }
     each.close();
 
@@ -284,7 +282,7 @@ describe.skipIf(!hasProc)('operating several processes', () => {
       // Connections go to the workers in turn.
       for (let index = 0; index < 4; index += 1) {
         const vault = connectTo(server, 'second.vault.azure.net', headers);
-        all.push((await vault.send('GET', `/secrets/none${version}`)).status);
+        all.push((await vault.send('GET', `/secrets/none${apiVersion}`)).status);
         vault.close();
       }
       return all;
@@ -297,8 +295,8 @@ describe.skipIf(!hasProc)('operating several processes', () => {
     // What was rotated opens again with what is in the folder.
     const again = await start();
     const vault = connectVault(again, await signIn(again));
-    expect(await read(vault, 'old')).toBe('sealed before');
-    expect(await read(vault, 'new-2')).toBe('root-key by 2');
+    expect(await readSecret(vault, 'old')).toBe('sealed before');
+    expect(await readSecret(vault, 'new-2')).toBe('root-key by 2');
     vault.close();
   });
 
@@ -311,7 +309,7 @@ describe.skipIf(!hasProc)('operating several processes', () => {
     expect(readFileSync(join(data, 'root-key.json'), 'utf8')).toContain('passphrase');
     const token = await signIn(server);
     const vault = connectVault(server, token);
-    await put(vault, 'kept', 'always');
+    await putSecret(vault, 'kept', 'always');
     const rotated = await strongroom(['root-key', 'rotate', '--json', '--data', data]);
     expect(rotated, rotated.stderr).toMatchObject({ code: 0 });
     vault.close();
@@ -319,7 +317,7 @@ describe.skipIf(!hasProc)('operating several processes', () => {
     process.kill(killed, 'SIGKILL');
     await processOf(server.pid, 2, killed);
     const each = await connectEach(server, token, 2);
-    for (const slot of [1, 2]) expect(await read(each.at(slot), 'kept')).toBe('always');
+    for (const slot of [1, 2]) expect(await readSecret(each.at(slot), 'kept')).toBe('always');
     each.close();
     expect(await server.end()).toMatchObject({ code: 0 });
   });

@@ -7,7 +7,15 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Connection, connectVault, controlOf, signIn } from '../support/cluster-client.ts';
+import {
+  apiVersion,
+  type Connection,
+  connectVault,
+  controlOf,
+  putSecret,
+  readSecret,
+  signIn,
+} from '../support/cluster-client.ts';
 import { type Knock, knockPlain, knockTls } from '../support/cluster-knocks.ts';
 import {
   childrenOf,
@@ -28,17 +36,6 @@ import {
   temporaryFolder,
 } from '../support/process.ts';
 
-const version = '?api-version=7.4';
-
-async function put(vault: Connection, name: string, value: string): Promise<void> {
-  expect(await vault.send('PUT', `/secrets/${name}${version}`, { value })).toMatchObject({ status: 200 });
-}
-
-async function read(vault: Connection, name: string): Promise<unknown> {
-  const { status, json } = await vault.send('GET', `/secrets/${name}${version}`);
-  return status === 200 ? json.value : status;
-}
-
 describe.skipIf(!hasProc)('of two workers and a writer', () => {
   let folder: TemporaryFolder;
   let data: string;
@@ -57,12 +54,12 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
 
   test('a worker that was stopped through a change does not answer with what it knew', async () => {
     const each = await connectEach(server, token, 2);
-    await put(each.at(1), 'changed', 'old');
-    expect(await read(each.at(2), 'changed')).toBe('old');
+    await putSecret(each.at(1), 'changed', 'old');
+    expect(await readSecret(each.at(2), 'changed')).toBe('old');
     const { answer } = await whileStopped(await processOf(server.pid, 2), async () => {
-      await put(each.at(1), 'changed', 'new');
+      await putSecret(each.at(1), 'changed', 'new');
       // The request is in its socket when it goes on.
-      return { answer: read(each.at(2), 'changed') };
+      return { answer: readSecret(each.at(2), 'changed') };
     });
     expect(await answer).toBe('new');
     each.close();
@@ -71,13 +68,13 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
   test.each([1, 2])('worker %i dies: the other serves on, and it comes back', async (victim) => {
     const each = await connectEach(server, token, 2);
     const survivor = each.at(3 - victim);
-    await put(survivor, 'kept', 'always');
+    await putSecret(survivor, 'kept', 'always');
     const killed = await processOf(server.pid, victim);
     process.kill(killed, 'SIGKILL');
     let served = 0;
     await until(async () => {
-      expect(await read(survivor, 'kept')).toBe('always');
-      await put(survivor, 'written-meanwhile', String(served));
+      expect(await readSecret(survivor, 'kept')).toBe('always');
+      await putSecret(survivor, 'written-meanwhile', String(served));
       served += 1;
       const now = processesOf(server.pid).workers.get(victim);
       return now !== undefined && now !== killed;
@@ -85,7 +82,7 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
     expect(served).toBeGreaterThan(0);
     each.close();
     const again = await connectEach(server, token, 2);
-    expect(await read(again.at(victim), 'kept')).toBe('always');
+    expect(await readSecret(again.at(victim), 'kept')).toBe('always');
     again.close();
     // The operator's socket is the first worker's, and comes back with it.
     await until(async () => (await strongroom(['status', '--data', data])).code === 0);
@@ -138,30 +135,30 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
 
   test('the writer dies: writes wait or are refused with 503, and go on when it is back', async () => {
     const vault = connectVault(server, token);
-    await put(vault, 'before', '1');
+    await putSecret(vault, 'before', '1');
     process.kill(await processOf(server.pid, 'writer'), 'SIGKILL');
     await until(async () => {
-      expect(await read(vault, 'before')).toBe('1');
+      expect(await readSecret(vault, 'before')).toBe('1');
       return isWritten(vault, 'after');
     });
-    expect(await read(vault, 'after')).toBe('written');
+    expect(await readSecret(vault, 'after')).toBe('written');
     vault.close();
   });
 
   test('the writer is stopped: writes are refused with 503, reads are from the disk, and all goes on', async () => {
     const each = await connectEach(server, token, 2);
-    await put(each.at(1), 'known', 'before');
-    for (const slot of [1, 2]) expect(await read(each.at(slot), 'known')).toBe('before');
+    await putSecret(each.at(1), 'known', 'before');
+    for (const slot of [1, 2]) expect(await readSecret(each.at(slot), 'known')).toBe('before');
     const stopped = await processOf(server.pid, 'writer');
     await whileStopped(stopped, async () => {
       // Without the writer nobody says that something has changed: what is there is seen all the same.
       disableOnDisk(join(data, 'strongroom.db'), 'known');
-      await until(async () => (await read(each.at(1), 'known')) === 403);
-      await until(async () => (await read(each.at(2), 'known')) === 403);
+      await until(async () => (await readSecret(each.at(1), 'known')) === 403);
+      await until(async () => (await readSecret(each.at(2), 'known')) === 403);
       const refused = isWritten(each.at(1), 'meanwhile');
       expect(await isWritten(each.at(2), 'meanwhile')).toBe(false);
       expect(await refused).toBe(false);
-      expect(await read(each.at(1), 'kept')).toBe('always');
+      expect(await readSecret(each.at(1), 'kept')).toBe('always');
     });
     for (const slot of [1, 2]) await until(() => isWritten(each.at(slot), 'again'));
     expect(await processOf(server.pid, 'writer')).toBe(stopped);
@@ -174,14 +171,14 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
     });
     for (const slot of [1, 2]) {
       await until(() => isWritten(each.at(slot), 'by-the-next'));
-      expect(await read(each.at(3 - slot), 'by-the-next')).toBe('written');
+      expect(await readSecret(each.at(3 - slot), 'by-the-next')).toBe('written');
     }
     each.close();
   });
 
   test('the supervisor is killed: its processes end, and the next start works at once', async () => {
     const vault = connectVault(server, token);
-    await put(vault, 'kept', 'always');
+    await putSecret(vault, 'kept', 'always');
     const orphans = childrenOf(server.pid);
     expect(orphans).toHaveLength(3);
     process.kill(server.pid, 'SIGKILL');
@@ -189,8 +186,8 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
     server = await startProcess(data, ['--workers', '2']);
     expect(await ended).toMatchObject({ signal: 'SIGKILL' });
     const again = connectVault(server, token);
-    expect(await read(again, 'kept')).toBe('always');
-    await put(again, 'kept', 'still');
+    expect(await readSecret(again, 'kept')).toBe('always');
+    await putSecret(again, 'kept', 'still');
     await until(() => !orphans.some(isAlive));
     vault.close();
     again.close();
@@ -199,7 +196,7 @@ describe.skipIf(!hasProc)('of two workers and a writer', () => {
 
   /** Whether a write was done; what is not done is refused with 503 and the time of the next attempt. */
   async function isWritten(vault: Connection, name: string): Promise<boolean> {
-    const { status, retryAfter } = await vault.send('PUT', `/secrets/${name}${version}`, {
+    const { status, retryAfter } = await vault.send('PUT', `/secrets/${name}${apiVersion}`, {
       value: 'written',
     });
     if (status === 200) return true;

@@ -102,3 +102,18 @@ export async function controlOf<T>(server: Target, operation: string, input: obj
   if (control === undefined) throw new Error(`nothing serves ${server.folder}`);
   return (await control(operation, input)) as T;
 }
+
+/** The query of every request of these suites. */
+export const apiVersion = '?api-version=7.4';
+
+/** Sets a secret; throws if the vault does not take it. */
+export async function putSecret(vault: Connection, name: string, value: string): Promise<void> {
+  const { status } = await vault.send('PUT', `/secrets/${name}${apiVersion}`, { value });
+  if (status !== 200) throw new Error(`the vault answered ${status}`);
+}
+
+/** The secret's value, or the status of the refusal. */
+export async function readSecret(vault: Connection, name: string): Promise<unknown> {
+  const { status, json } = await vault.send('GET', `/secrets/${name}${apiVersion}`);
+  return status === 200 ? json.value : status;
+}
