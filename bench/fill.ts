@@ -128,7 +128,14 @@ function keyOf(vaultId: string, name: string) {
 
 function headOf(vaultId: string, { name, versions }: Content): HeadRow {
   const currentVersion = versionOf(name, versions - 1);
-  return toHeadRow(keyOf(vaultId, name), { name, currentVersion, deletedAt: undefined, purgeAt: undefined });
+  return toHeadRow(keyOf(vaultId, name), {
+    name,
+    currentVersion,
+    deletedAt: undefined,
+    purgeAt: undefined,
+    detail: undefined,
+    dueAt: undefined,
+  });
 }
 
 async function* versionsOf(keys: VaultKeys, vaultId: string, of: Content): AsyncGenerator<VersionRow> {

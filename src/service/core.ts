@@ -62,7 +62,7 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
     feed,
     random,
   });
-  const values = createValueCache({ clock, feed });
+  const values = createValueCache<SecretBytes>({ clock, feed }, { sizeOf: (value) => value.length });
   const objects = {
     reader: createObjectReader(db),
     writer: createObjectWriter(db),

@@ -67,6 +67,8 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
       deleted: 'integer',
       deleted_at: 'integer',
       purge_at: 'integer',
+      detail: 'text',
+      due_at: 'integer',
     },
   },
   object_versions: {

@@ -134,6 +134,8 @@ const object = (nameKey: string, current: string): Schema['objects'] => ({
   deleted: 0,
   deleted_at: null,
   purge_at: null,
+  detail: null,
+  due_at: null,
 });
 
 /** Names whose order differs between a locale and their code units, and more of them than a page has. */

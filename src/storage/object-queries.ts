@@ -38,6 +38,13 @@ interface HeadPage {
   readonly limit: number;
 }
 
+interface DuePage {
+  readonly vaultId: string;
+  readonly kind: string;
+  readonly now: number;
+  readonly limit: number;
+}
+
 /** The columns of a row that an outer join has not found. */
 type Absent<T> = { readonly [K in keyof T]: null };
 
@@ -135,6 +142,20 @@ export const objectQueries = {
       .orderBy('objects.name_key')
       .select([...headColumns, ...metadataColumns]),
   ),
+  due: prepare<DuePage, Head & Metadata>((db, p) =>
+    db
+      .selectFrom('objects')
+      .innerJoin('object_versions', (join) =>
+        ofObject(join).onRef('object_versions.version', '=', 'objects.current_version'),
+      )
+      .where('objects.vault_id', '=', p.vaultId)
+      .where('objects.kind', '=', p.kind)
+      .where('objects.due_at', '<=', p.now)
+      .where('objects.deleted', '=', 0)
+      .orderBy('objects.due_at')
+      .limit(p.limit)
+      .select([...headColumns, ...metadataColumns]),
+  ),
   versions: prepare<VersionPage, Metadata>((db, p) => versionsOf(db, p).select(metadataColumns)),
   sealedVersions: prepare<VersionPage, Sealed>((db, p) =>
     versionsOf(db, p).select([...metadataColumns, ...sealedColumns]),
@@ -148,6 +169,8 @@ export const objectQueries = {
         deleted: p.deleted,
         deleted_at: p.deleted_at,
         purge_at: p.purge_at,
+        detail: p.detail,
+        due_at: p.due_at,
       })
       .where('vault_id', '=', p.vault_id)
       .where('kind', '=', p.kind)
@@ -184,5 +207,7 @@ function headValues(p: HeadRow): HeadRow {
     deleted: p.deleted,
     deleted_at: p.deleted_at,
     purge_at: p.purge_at,
+    detail: p.detail,
+    due_at: p.due_at,
   };
 }

@@ -16,6 +16,8 @@ export const headColumns = [
   'objects.current_version',
   'objects.deleted_at',
   'objects.purge_at',
+  'objects.detail as head_detail',
+  'objects.due_at',
 ] as const;
 export const metadataColumns = [
   'object_versions.version',
@@ -34,7 +36,10 @@ export const sealedColumns = [
   'object_versions.value',
 ] as const;
 
-export type Head = Pick<HeadRow, 'name' | 'current_version' | 'deleted_at' | 'purge_at'>;
+export type Head = Pick<HeadRow, 'name' | 'current_version' | 'deleted_at' | 'purge_at' | 'due_at'> & {
+  /** Named apart from the version's column of that name, which is read beside it. */
+  readonly head_detail: string | null;
+};
 export type Metadata = Pick<
   VersionRow,
   'version' | 'enabled' | 'not_before' | 'expires' | 'created' | 'updated' | 'managed' | 'tags' | 'detail'
@@ -47,6 +52,8 @@ export function toHead(row: Head): ObjectHead {
     currentVersion: row.current_version,
     deletedAt: row.deleted_at ?? undefined,
     purgeAt: row.purge_at ?? undefined,
+    detail: row.head_detail ?? undefined,
+    dueAt: row.due_at ?? undefined,
   };
 }
 
@@ -81,6 +88,8 @@ export function toHeadRow(key: ObjectKey, head: ObjectHead): Insertable<Schema['
     deleted: head.deletedAt === undefined ? 0 : 1,
     deleted_at: head.deletedAt ?? null,
     purge_at: head.purgeAt ?? null,
+    detail: head.detail ?? null,
+    due_at: head.dueAt ?? null,
   };
 }
 

@@ -43,6 +43,10 @@ export function createObjectReader({ read }: Pick<Database, 'read'>): ObjectRead
       const page = { ...key, after: range.after ?? '', limit: range.limit };
       return (await queries.sealedVersions(read, page)).map(toSealed);
     },
+    async listDue({ vaultId, kind, now }, limit) {
+      const rows = await queries.due(read, { vaultId, kind, now, limit });
+      return rows.map((row): HeadAndVersion => ({ head: toHead(row), version: toVersion(row) }));
+    },
     async dueForPurge(vaultId, now, limit) {
       const rows = await read
         .selectFrom('objects')

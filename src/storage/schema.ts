@@ -39,6 +39,8 @@ export interface Schema {
     deleted: number;
     deleted_at: number | null;
     purge_at: number | null;
+    detail: string | null;
+    due_at: number | null;
   };
   object_versions: {
     vault_id: string;

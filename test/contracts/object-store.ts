@@ -27,7 +27,14 @@ const all = { after: undefined, limit: 100 };
 const metadataOf = ({ envelope: _sealed, ...version }: SealedVersion) => version;
 
 function liveHead(name: string, current: SealedVersion): ObjectHead {
-  return { name, currentVersion: current.version, deletedAt: undefined, purgeAt: undefined };
+  return {
+    name,
+    currentVersion: current.version,
+    deletedAt: undefined,
+    purgeAt: undefined,
+    detail: undefined,
+    dueAt: undefined,
+  };
 }
 
 /** Defines the suite; `makeStores` gives stores of one database each time, empty but for the root key of `rows.ts`. */

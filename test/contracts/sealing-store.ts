@@ -60,6 +60,8 @@ export function sealingStoreContract(makeStores: () => Promise<SealingStores>): 
         currentVersion: version.version,
         deletedAt: undefined,
         purgeAt: undefined,
+        detail: undefined,
+        dueAt: undefined,
       };
       const change = { head, add: [version], result: undefined };
       await stores.writer.change(objectKey(vault, `N${n}`), { version: undefined }, () => change);

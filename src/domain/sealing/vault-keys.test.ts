@@ -11,8 +11,8 @@ import { SecretBytes } from '../../core/secret-bytes.ts';
 import { SealBroken } from '../../crypto/sealing.ts';
 import { createObjectReader, createObjectWriter } from '../../storage/objects.ts';
 import { createVaultKeyStore } from '../../storage/sealing.ts';
+import { secretKind } from '../secrets/secrets.ts';
 import type { Vault } from '../vaults/vault.ts';
-import { secretNoun } from '../versioned/nouns.ts';
 import { type ObjectWriter, StaleVaultKey } from '../versioned/object-store.ts';
 import { createVersionedObjects, type VersionedDeps } from '../versioned/versioned-objects.ts';
 import type { VaultKeyStore } from './sealing-store.ts';
@@ -163,11 +163,12 @@ test('readers, writers and several rotations at once lose nothing and leave one 
 });
 
 /** Objects over the domain's own database, with parts replaced. */
-function objectsWith(parts: Partial<VersionedDeps>) {
+function objectsWith(parts: Partial<VersionedDeps<SecretBytes>>) {
   const { core, clock, data } = domain;
-  const values = { get: () => undefined, mark: () => 0, put: () => undefined, saw: () => undefined };
+  const nothing = () => undefined;
+  const values = { get: nothing, mark: () => 0, put: nothing, saw: nothing, clear: nothing };
   const deps = { reader: createObjectReader(data.db), writer: createObjectWriter(data.db), values, clock };
-  return createVersionedObjects({ ...deps, vaultKeys: core.vaultKeys, ...parts }, secretNoun);
+  return createVersionedObjects({ ...deps, vaultKeys: core.vaultKeys, ...parts }, secretKind);
 }
 
 function openVersion(id: string, value: string) {
@@ -197,10 +198,9 @@ test('a value sealed under a key that is rotated away before the write is sealed
     },
   };
   const id = domain.tools.random.version();
-  await objectsWith({ writer: overtaken }).add(
-    secretGrant(vault, actions.set, 'a'),
-    openVersion(id, 'value'),
-  );
+  await objectsWith({ writer: overtaken }).add(secretGrant(vault, actions.set, 'a'), {
+    next: openVersion(id, 'value'),
+  });
   expect(writes).toBe(2);
   expect(await keyVersions()).toEqual([2]);
   expect(await get('a', id)).toBe('value');
@@ -218,7 +218,8 @@ test('a restore that is overtaken by a rotation is sealed again as a whole', asy
   };
   const versions = ['1', '2', '3'].map((digit) => openVersion(digit.repeat(32), `value ${digit}`));
   const identify = (name: string, version: string) => `${name}/${version}`;
-  const object = { name: 'a', currentVersion: '2'.repeat(32), versions, identify };
+  const currentVersion = '2'.repeat(32);
+  const object = { name: 'a', currentVersion, headDetail: undefined, versions, identify };
   await objectsWith({ writer: overtaken }).import(secretGrant(vault, actions.restore), {
     ...object,
     identify: (name) => name,
@@ -232,7 +233,7 @@ test('a row that was read before a rotation and opened after it is read again', 
   const id = await set('a', 'value');
   const reader = createObjectReader(domain.data.db);
   let reads = 0;
-  const slow: VersionedDeps['reader'] = {
+  const slow: VersionedDeps<SecretBytes>['reader'] = {
     ...reader,
     async sealedVersion(key, version) {
       const found = await reader.sealedVersion(key, version);
@@ -275,6 +276,8 @@ test('a write under the old key that lands after the last batch is moved too', a
           currentVersion: place.version,
           deletedAt: undefined,
           purgeAt: undefined,
+          detail: undefined,
+          dueAt: undefined,
         };
         const add = [{ ...openVersion(place.version, '').version, envelope }];
         const writer = createObjectWriter(domain.data.db);
@@ -347,7 +350,14 @@ test('a process that was told nothing of a rotation opens what is under the new 
   if (found === undefined) throw new Error('the version is not there');
   const at = { ...place, nameKey: 'C', version: after };
   expect((await other.open(at, found.version.envelope)).exposeText()).toBe('after');
-  const head = { name: 'b', currentVersion: place.version, deletedAt: undefined, purgeAt: undefined };
+  const head = {
+    name: 'b',
+    currentVersion: place.version,
+    deletedAt: undefined,
+    purgeAt: undefined,
+    detail: undefined,
+    dueAt: undefined,
+  };
   const add = [{ ...openVersion(place.version, '').version, envelope: sealed }];
   const writer = createObjectWriter(domain.data.db);
   const stale = writer.change(place, { version: undefined }, () => ({ head, add, result: undefined }));

@@ -7,18 +7,13 @@ import { Failure } from '../../core/errors.ts';
 import type { Page, PageRequest } from '../../core/paging.ts';
 import type { Random } from '../../core/random.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
-import { sealingKey, sealingKeyLength } from '../../crypto/sealing.ts';
 import { pfxToPem } from '../../crypto/x509/pkcs12.ts';
 import type { SealedItems } from '../sealing/sealed-items.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
 import { secretNoun } from '../versioned/nouns.ts';
-import type { HeadAndVersion, ObjectVersion } from '../versioned/object-store.ts';
-import {
-  createVersionedObjects,
-  mostVersionsInBackup,
-  type VersionedDeps,
-} from '../versioned/versioned-objects.ts';
-import { longestBackup, openBackup, sealBackup } from './secret-backup.ts';
+import { createObjectBackups } from '../versioned/object-backup.ts';
+import type { HeadAndVersion, ObjectHead, ObjectVersion } from '../versioned/object-store.ts';
+import { createVersionedObjects, type Kind, type VersionedDeps } from '../versioned/versioned-objects.ts';
 
 /** A secret's version as it is shown; `value` only where the operation gives it. Times are Unix seconds. */
 export interface Secret {
@@ -67,13 +62,17 @@ export interface Secrets {
   ): Promise<Secret>;
 }
 
-interface Deps extends VersionedDeps {
+/** A value is opened when its version is read, and a disabled one is not read. */
+export const secretKind: Kind<SecretBytes> = { noun: secretNoun, open: (_version, unseal) => unseal() };
+
+interface Deps extends VersionedDeps<SecretBytes> {
   readonly sealedItems: SealedItems;
   readonly random: Random;
 }
 
 export function createSecrets(deps: Deps): Secrets {
-  const objects = createVersionedObjects(deps, secretNoun);
+  const objects = createVersionedObjects(deps, secretKind);
+  const backups = createObjectBackups(deps, secretNoun);
   const page = (rows: Page<HeadAndVersion>): Page<Secret> => ({
     ...rows,
     items: rows.items.map((row) => toSecret(row)),
@@ -82,7 +81,7 @@ export function createSecrets(deps: Deps): Secrets {
     async set(grant, input) {
       assertGranted(grant, actions.set);
       return toSecret(
-        await objects.add(grant, { version: newVersion(deps, input), value: input.value }),
+        await objects.add(grant, { next: { version: newVersion(deps, input), value: input.value } }),
         input.value,
       );
     },
@@ -112,7 +111,7 @@ export function createSecrets(deps: Deps): Secrets {
       const { name, page: rows } = await objects.listVersions(grant, request);
       return {
         ...rows,
-        items: rows.items.map((version) => toSecret({ head: liveHead(name, version), version })),
+        items: rows.items.map((version) => toSecret({ head: { name }, version })),
       };
     },
     async delete(grant) {
@@ -137,36 +136,14 @@ export function createSecrets(deps: Deps): Secrets {
     },
     async backup(grant) {
       assertGranted(grant, actions.backup);
-      const object = await objects.export(grant);
-      if (object.versions.length > mostVersionsInBackup) {
-        throw new Failure(
-          'badParameter',
-          `A secret with more than ${mostVersionsInBackup} versions cannot be backed up.`,
-        );
-      }
-      const { tenantId, subscriptionId } = grant.vault;
-      const blob = sealBackup(await backupKey(deps), { tenantId, subscriptionId, ...object }, deps.random);
-      if (blob.length > longestBackup)
-        throw new Failure('badParameter', 'The secret is too large to be backed up.');
-      return blob;
+      return backups.seal(grant.vault, await objects.export(grant));
     },
     async restore(grant, { blob, identify }) {
       assertGranted(grant, actions.restore);
-      const backup = openBackup(await backupKey(deps), blob);
-      if (backup.subscriptionId !== grant.vault.subscriptionId || backup.tenantId !== grant.vault.tenantId) {
-        throw new Failure(
-          'badParameter',
-          'A backup can be restored only within the subscription that it was made in.',
-        );
-      }
+      const backup = await backups.open(grant.vault, blob);
       return toSecret(await objects.import(grant, { ...backup, identify }));
     },
   };
-}
-
-async function backupKey(deps: Deps) {
-  const make = () => new SecretBytes(deps.random.bytes(sealingKeyLength));
-  return sealingKey('backup', await deps.sealedItems.getOrMake('backup-key', make));
 }
 
 function newVersion(deps: Deps, input: SecretAttributes): ObjectVersion {
@@ -188,16 +165,15 @@ function detailOf(contentType: string): string {
   return JSON.stringify({ contentType });
 }
 
-function toSecret({ head, version }: HeadAndVersion, value?: SecretBytes): Secret {
+/** Of a list of versions no more is known of the head than its name. */
+type Shown = Pick<HeadAndVersion, 'version'> & { head: Pick<ObjectHead, 'name'> & Partial<ObjectHead> };
+
+function toSecret({ head, version }: Shown, value?: SecretBytes): Secret {
   const { name, deletedAt, purgeAt } = head;
   const detail =
     version.detail === undefined ? undefined : (JSON.parse(version.detail) as { contentType?: string });
   const deleted = deletedAt === undefined || purgeAt === undefined ? undefined : { deletedAt, purgeAt };
   return { name, version, contentType: detail?.contentType, value, deleted };
-}
-
-function liveHead(name: string, version: ObjectVersion) {
-  return { name, currentVersion: version.version, deletedAt: undefined, purgeAt: undefined };
 }
 
 async function convert(secret: Secret, to: CertificateFormat): Promise<Secret> {

@@ -6,7 +6,8 @@ export interface Noun {
   readonly kind: ObjectKind;
   readonly singular: string;
   readonly notFound: FailureKind;
-  readonly disabled: FailureKind;
+  /** How reading a disabled version is refused; undefined where it is allowed. */
+  readonly disabled: FailureKind | undefined;
   /** How a refusal names one version of an object. */
   readonly versionId: (name: string, version: string) => string;
 }
@@ -16,6 +17,14 @@ export const secretNoun: Noun = {
   singular: 'secret',
   notFound: 'secretNotFound',
   disabled: 'secretDisabled',
+  versionId: (name, version) => `${name}/${version}`,
+};
+
+export const keyNoun: Noun = {
+  kind: 'keys',
+  singular: 'key',
+  notFound: 'keyNotFound',
+  disabled: undefined,
   versionId: (name, version) => `${name}/${version}`,
 };
 
@@ -36,8 +45,8 @@ export function deletedNotFound(noun: Noun, name: string): Failure {
   return new Failure(noun.notFound, `Deleted ${capital(noun)} not found: ${name}`);
 }
 
-export function disabled(noun: Noun): Failure {
-  return new Failure(noun.disabled, `Operation get is not allowed on a disabled ${noun.singular}.`);
+export function disabled(kind: FailureKind, noun: Noun): Failure {
+  return new Failure(kind, `Operation get is not allowed on a disabled ${noun.singular}.`);
 }
 
 export function deletedButRecoverable(noun: Noun, name: string): Failure {

@@ -25,6 +25,10 @@ export interface ObjectHead {
   readonly currentVersion: string;
   readonly deletedAt: number | undefined;
   readonly purgeAt: number | undefined;
+  /** What only this kind of object has as a whole, as JSON made by its noun (a key's rotation policy). */
+  readonly detail: string | undefined;
+  /** When a job is to look at the object; undefined for never, and while it is deleted. */
+  readonly dueAt: number | undefined;
 }
 
 export interface ObjectVersion {
@@ -70,6 +74,11 @@ export interface ObjectReader {
   ): Promise<readonly HeadAndVersion[]>;
   listVersions(key: ObjectKey, range: RowRange): Promise<readonly ObjectVersion[]>;
   listSealedVersions(key: ObjectKey, range: RowRange): Promise<readonly SealedVersion[]>;
+  /** Live objects of a kind that a job is to look at, with their current versions, the longest due first. */
+  listDue(
+    of: { vaultId: string; kind: ObjectKind; now: number },
+    limit: number,
+  ): Promise<readonly HeadAndVersion[]>;
   /** Deleted objects of any kind whose time has come, at most `limit`. */
   dueForPurge(vaultId: string, now: number, limit: number): Promise<readonly ObjectKey[]>;
 }

@@ -11,16 +11,24 @@ import { createValueCache, type OpenedVersion } from './value-cache.ts';
 
 const key = (nameKey: string): ObjectKey => ({ vaultId: 'v', kind: 'secrets', nameKey });
 
-function opened(text: string): OpenedVersion {
+function opened(text: string): OpenedVersion<SecretBytes> {
   return {
-    head: { name: 'n', currentVersion: 'c', deletedAt: undefined, purgeAt: undefined },
+    head: {
+      name: 'n',
+      currentVersion: 'c',
+      deletedAt: undefined,
+      purgeAt: undefined,
+      detail: undefined,
+      dueAt: undefined,
+    },
     version: {
       version: 'c',
       enabled: true,
       notBefore: undefined,
       expires: undefined,
       created: 0,
-      updated: 0,
+      // Other values here are of other states.
+      updated: text.length,
       managed: false,
       tags: undefined,
       detail: undefined,
@@ -33,12 +41,20 @@ function cacheOf(limits: { bytes: number; idle: number } = { bytes: 1_000_000, i
   const clock = manualClock();
   const news = { fresh: true };
   const hub = createChangeHub(() => news.fresh);
-  const cache = createValueCache({ clock, feed: hub }, limits);
+  const dropped: string[] = [];
+  const cache = createValueCache<SecretBytes>(
+    { clock, feed: hub },
+    {
+      ...limits,
+      sizeOf: (value) => value.length,
+      dropped: (value) => dropped.push(value.exposeText()),
+    },
+  );
   const changed = (name: string) => hub.publish([{ topic: 'object', key: objectChangeKey(key(name)) }]);
   const keep = (name: string, text: string, version?: string) =>
     cache.put(key(name), version, { opened: opened(text), mark: cache.mark(key(name)) });
   const seen = (name: string, version?: string) => cache.get(key(name), version)?.value.exposeText();
-  return { clock, news, hub, cache, changed, keep, seen };
+  return { clock, news, hub, cache, changed, keep, seen, dropped };
 }
 
 test('the current version and each named one are kept apart, and forgotten together', () => {
@@ -161,4 +177,20 @@ test('what the store shows of an object is not followed by an older state from m
   // Read before, and put after.
   cache.put(key('NEW'), undefined, { opened: opened('old'), mark: late });
   expect(seen('NEW')).toBeUndefined();
+});
+
+test('of two reads of one state the first is kept for both, and what is let go is told of once', () => {
+  const { cache, changed, dropped, seen } = cacheOf();
+  const mark = cache.mark(key('A'));
+  const put = (text: string) =>
+    cache.put(key('A'), undefined, { opened: opened(text), mark })?.value.exposeText();
+  expect(put('one')).toBe('one');
+  expect(put('two')).toBe('one');
+  expect(dropped).toEqual([]);
+  expect(put('newer')).toBe('newer');
+  expect(dropped).toEqual(['one']);
+  cache.clear();
+  expect([seen('A'), put('late')]).toEqual([undefined, undefined]);
+  changed('A');
+  expect(dropped).toEqual(['one', 'newer']);
 });

@@ -33,12 +33,23 @@ import {
 } from './object-store.ts';
 import type { OpenedVersion, ValueCache } from './value-cache.ts';
 
-export interface VersionedDeps {
+export interface VersionedDeps<V> {
   readonly reader: ObjectReader;
   readonly writer: ObjectWriter;
-  readonly values: ValueCache;
+  readonly values: ValueCache<V>;
   readonly vaultKeys: VaultKeys;
   readonly clock: Clock;
+}
+
+/** What a noun makes of its objects. */
+export interface Kind<V> {
+  readonly noun: Noun;
+  /** What is kept of a version that was read; `unseal` opens its value, now or later. */
+  readonly open: (version: ObjectVersion, unseal: () => Promise<SecretBytes>) => V | Promise<V>;
+  /** Undoes `open` for what is not kept. */
+  readonly close?: (value: V) => void;
+  /** When a job is to look at the object, from its own data and its current version. */
+  readonly dueAt?: (headDetail: string | undefined, current: ObjectVersion) => number | undefined;
 }
 
 /** A version that its value is still to be sealed for. */
@@ -53,7 +64,17 @@ export interface VersionPatch {
   readonly notBefore: number | undefined;
   readonly expires: number | undefined;
   readonly tags: Readonly<Record<string, string>> | undefined;
+  /** A pure function; it may refuse. */
   readonly detail: ((current: string | undefined) => string | undefined) | undefined;
+}
+
+/** A new version, decided on what the object is: pure functions, which may refuse. */
+export interface Addition {
+  readonly next: OpenVersion;
+  /** The object's own data, if it changes with the version. */
+  readonly headDetail?: (current: string | undefined) => string | undefined;
+  /** The version that must still be the current one. */
+  readonly after?: string;
 }
 
 /** Azure refuses to back up an object with more versions (LIMITS.md §2). */
@@ -75,18 +96,26 @@ export function nameOf(grant: VaultGrant): string {
 export interface ImportedObject {
   readonly name: string;
   readonly currentVersion: string;
+  readonly headDetail: string | undefined;
   readonly versions: readonly OpenVersion[];
   readonly identify: (name: string, version: string) => string;
 }
 
-export interface VersionedObjects {
+export interface VersionedObjects<V> {
   /** Adds a version and makes it the current one; 409 while the name is deleted. */
-  add(grant: VaultGrant, next: OpenVersion): Promise<HeadAndVersion>;
-  /** The asked or current version with its opened value; refuses a disabled one. */
-  readValue(grant: VaultGrant, version: string | undefined): Promise<HeadAndVersion & { value: SecretBytes }>;
+  add(grant: VaultGrant, addition: Addition): Promise<HeadAndVersion>;
+  /** The asked or current version, opened; refuses a disabled one where its noun does. */
+  readValue(grant: VaultGrant, version: string | undefined): Promise<OpenedVersion<V>>;
   /** The same for a version that is in memory, without waiting; undefined says nothing about others. */
-  knownValue(grant: VaultGrant, version: string | undefined): OpenedVersion | undefined;
+  knownValue(grant: VaultGrant, version: string | undefined): OpenedVersion<V> | undefined;
   update(grant: VaultGrant, version: string | undefined, patch: VersionPatch): Promise<HeadAndVersion>;
+  /** Changes the object's own data; `change` is a pure function of it and of the current version. */
+  updateHead(
+    grant: VaultGrant,
+    change: (detail: string | undefined, current: ObjectVersion) => string | undefined,
+  ): Promise<HeadAndVersion>;
+  /** Live objects of a vault that a job is to look at, the longest due first. */
+  listDue(vaultId: string, limit: number): Promise<readonly HeadAndVersion[]>;
   list(grant: VaultGrant, page: PageRequest): Promise<Page<HeadAndVersion>>;
   /** Empty, not an error, for a name that is not there. */
   listVersions(grant: VaultGrant, page: PageRequest): Promise<{ name: string; page: Page<ObjectVersion> }>;
@@ -96,58 +125,79 @@ export interface VersionedObjects {
   recover(grant: VaultGrant): Promise<HeadAndVersion>;
   purge(grant: VaultGrant): Promise<void>;
   /** All versions, opened, at most 500 and one: the caller refuses what is too many. */
-  export(
-    grant: VaultGrant,
-  ): Promise<{ name: string; currentVersion: string; versions: readonly OpenVersion[] }>;
+  export(grant: VaultGrant): Promise<Omit<ImportedObject, 'identify'>>;
   /** Puts an exported object back under its name and version ids; 409 if the name is taken in any state. */
   import(grant: VaultGrant, object: ImportedObject): Promise<HeadAndVersion>;
 }
 
-export function createVersionedObjects(deps: VersionedDeps, noun: Noun): VersionedObjects {
+export function createVersionedObjects<V>(deps: VersionedDeps<V>, kind: Kind<V>): VersionedObjects<V> {
+  const { noun } = kind;
+  const all: Parts<V> = { ...deps, kind };
   return {
-    add: (grant, next) => add(deps, noun, { grant, next }),
-    readValue: (grant, version) => withPresentKey(() => readValue(deps, noun, { grant, version })),
+    add: (grant, addition) => add(all, grant, addition),
+    readValue: (grant, version) => readValue(all, grant, version),
     knownValue: (grant, version) => deps.values.get(keyOf(noun, grant), version?.toLowerCase()),
-    update: (grant, version, patch) => update(deps, noun, { grant, version, patch }),
+    update: (grant, version, patch) => update(all, grant, { version, patch }),
+    updateHead: (grant, change) => updateHead(all, grant, change),
+    listDue: (vaultId, limit) =>
+      deps.reader.listDue({ vaultId, kind: noun.kind, now: unixSeconds(deps.clock.now()) }, limit),
     list: (grant, page) => list(deps, noun, { grant, page, deleted: false }),
     listVersions: (grant, page) => listVersions(deps, noun, { grant, page }),
     delete: (grant) => remove(deps, noun, grant),
     getDeleted: (grant) => getDeleted(deps, noun, grant),
     listDeleted: (grant, page) => list(deps, noun, { grant, page, deleted: true }),
-    recover: (grant) => recover(deps, noun, grant),
+    recover: (grant) => recover(all, grant),
     purge: (grant) => purge(deps, noun, grant),
-    export: (grant) => withPresentKey(() => exportAll(deps, noun, grant)),
-    import: (grant, object) => importAll(deps, noun, { grant, object }),
+    export: (grant) => exportAll(all, grant),
+    import: (grant, object) => importAll(all, grant, object),
   };
 }
 
-async function add(
-  deps: VersionedDeps,
-  noun: Noun,
-  { grant, next }: { grant: VaultGrant; next: OpenVersion },
+type Parts<V> = VersionedDeps<V> & { readonly kind: Kind<V> };
+type Deps = Omit<VersionedDeps<never>, 'values'>;
+
+async function add<V>(
+  deps: Parts<V>,
+  grant: VaultGrant,
+  { next, headDetail, after }: Addition,
 ): Promise<HeadAndVersion> {
+  const { noun, dueAt } = deps.kind;
   const key = keyOf(noun, grant);
   const name = nameOf(grant);
   return withFreshKey(deps, key.vaultId, async () => {
     const sealed = await sealVersion(deps, key, next);
     return deps.writer.change(key, { version: undefined }, ({ head }) => {
       if (head?.deletedAt !== undefined) throw deletedButRecoverable(noun, head.name);
+      if (after !== undefined && head === undefined) throw notFound(noun, name);
+      if (after !== undefined && head?.currentVersion !== after) throw new CurrentVersionChanged();
+      const detail = headDetail === undefined ? head?.detail : headDetail(head?.detail);
       const newHead = {
         name: head?.name ?? name,
         currentVersion: sealed.version,
         deletedAt: undefined,
         purgeAt: undefined,
+        detail,
+        dueAt: dueAt?.(detail, next.version),
       };
       return { head: newHead, add: [sealed], result: { head: newHead, version: next.version } };
     });
   });
 }
 
-async function readValue(
-  deps: VersionedDeps,
-  noun: Noun,
-  { grant, version }: { grant: VaultGrant; version: string | undefined },
-): Promise<HeadAndVersion & { value: SecretBytes }> {
+/** Another version has become the current one since a new one was made from it: make it again. */
+export class CurrentVersionChanged extends Error {
+  constructor() {
+    super('another version has become the current one');
+    this.name = 'CurrentVersionChanged';
+  }
+}
+
+async function readValue<V>(
+  deps: Parts<V>,
+  grant: VaultGrant,
+  version: string | undefined,
+): Promise<OpenedVersion<V>> {
+  const { noun, open, close } = deps.kind;
   const key = keyOf(noun, grant);
   const asked = version?.toLowerCase();
   const kept = deps.values.get(key, asked);
@@ -156,19 +206,22 @@ async function readValue(
   const found = await deps.reader.sealedVersion(key, version);
   deps.values.saw(key, found?.head);
   if (found === undefined || found.head.deletedAt !== undefined) throw notFound(noun, nameOf(grant), version);
-  if (!found.version.enabled) throw disabled(noun);
-  const { envelope, ...metadata } = found.version;
-  const value = await deps.vaultKeys.open({ ...key, version: metadata.version }, envelope);
+  if (!found.version.enabled && noun.disabled !== undefined) throw disabled(noun.disabled, noun);
+  const { envelope: _sealed, ...metadata } = found.version;
+  const value = await open(metadata, () => unseal(deps, key, found.version));
   const opened = { head: found.head, version: metadata, value };
-  deps.values.put(key, asked, { opened, mark });
-  return opened;
+  const now = deps.values.put(key, asked, { opened, mark });
+  if (now === undefined || now === opened) return opened;
+  close?.(value);
+  return now;
 }
 
-async function update(
-  deps: VersionedDeps,
-  noun: Noun,
-  { grant, version, patch }: { grant: VaultGrant; version: string | undefined; patch: VersionPatch },
+async function update<V>(
+  deps: Parts<V>,
+  grant: VaultGrant,
+  { version, patch }: { version: string | undefined; patch: VersionPatch },
 ): Promise<HeadAndVersion> {
+  const { noun, dueAt } = deps.kind;
   const now = unixSeconds(deps.clock.now());
   return deps.writer.change(keyOf(noun, grant), { version }, (state) => {
     const { head, version: current } = state;
@@ -184,12 +237,34 @@ async function update(
       detail: patch.detail === undefined ? current.detail : patch.detail(current.detail),
       updated: now,
     };
-    return { head: 'same', update: next, result: { head, version: next } };
+    const isCurrent = next.version === head.currentVersion;
+    const due = isCurrent ? dueAt?.(head.detail, next) : head.dueAt;
+    const newHead = due === head.dueAt ? head : { ...head, dueAt: due };
+    return {
+      head: newHead === head ? 'same' : newHead,
+      update: next,
+      result: { head: newHead, version: next },
+    };
+  });
+}
+
+async function updateHead<V>(
+  deps: Parts<V>,
+  grant: VaultGrant,
+  change: (detail: string | undefined, current: ObjectVersion) => string | undefined,
+): Promise<HeadAndVersion> {
+  const { noun, dueAt } = deps.kind;
+  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
+    if (head === undefined || head.deletedAt !== undefined || version === undefined)
+      throw notFound(noun, nameOf(grant));
+    const detail = change(head.detail, version);
+    const newHead = { ...head, detail, dueAt: dueAt?.(detail, version) };
+    return { head: newHead, result: { head: newHead, version } };
   });
 }
 
 async function list(
-  deps: VersionedDeps,
+  deps: Deps,
   noun: Noun,
   { grant, page, deleted }: { grant: VaultGrant; page: PageRequest; deleted: boolean },
 ): Promise<Page<HeadAndVersion>> {
@@ -201,7 +276,7 @@ async function list(
 }
 
 async function listVersions(
-  deps: VersionedDeps,
+  deps: Deps,
   noun: Noun,
   { grant, page }: { grant: VaultGrant; page: PageRequest },
 ): Promise<{ name: string; page: Page<ObjectVersion> }> {
@@ -214,35 +289,37 @@ async function listVersions(
   return { name: head.name, page: pageOf(rows, page.limit, (row) => row.version) };
 }
 
-async function remove(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
+async function remove(deps: Deps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
   const now = unixSeconds(deps.clock.now());
   return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
     if (head === undefined || head.deletedAt !== undefined || version === undefined)
       throw notFound(noun, nameOf(grant));
     const purgeAt = now + grant.vault.softDeleteRetentionInDays * secondsPerDay;
-    const deleted = { ...head, deletedAt: now, purgeAt };
+    const deleted = { ...head, deletedAt: now, purgeAt, dueAt: undefined };
     return { head: deleted, result: { head: deleted, version } };
   });
 }
 
-async function getDeleted(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
+async function getDeleted(deps: Deps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
   const found = await deps.reader.sealedVersion(keyOf(noun, grant), undefined);
   if (found === undefined || found.head.deletedAt === undefined) throw deletedNotFound(noun, nameOf(grant));
   // A disabled object is refused here too (recorded for secrets; the answer has no value either way).
-  if (!found.version.enabled) throw disabled(noun);
+  if (!found.version.enabled && noun.disabled !== undefined) throw disabled(noun.disabled, noun);
   return found;
 }
 
-async function recover(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
+async function recover<V>(deps: Parts<V>, grant: VaultGrant): Promise<HeadAndVersion> {
+  const { noun, dueAt } = deps.kind;
   return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
     if (head === undefined || version === undefined) throw notFound(noun, nameOf(grant));
     if (head.deletedAt === undefined) throw existsAlready(noun, head.name);
-    const live = { ...head, deletedAt: undefined, purgeAt: undefined };
+    const due = dueAt?.(head.detail, version);
+    const live = { ...head, deletedAt: undefined, purgeAt: undefined, dueAt: due };
     return { head: live, result: { head: live, version } };
   });
 }
 
-async function purge(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promise<void> {
+async function purge(deps: Deps, noun: Noun, grant: VaultGrant): Promise<void> {
   return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head }) => {
     if (head === undefined) throw notFound(noun, nameOf(grant));
     if (head.deletedAt === undefined) throw mustBeDeletedFirst(noun);
@@ -251,7 +328,8 @@ async function purge(deps: VersionedDeps, noun: Noun, grant: VaultGrant): Promis
   });
 }
 
-async function exportAll(deps: VersionedDeps, noun: Noun, grant: VaultGrant) {
+async function exportAll<V>(deps: Parts<V>, grant: VaultGrant): Promise<Omit<ImportedObject, 'identify'>> {
+  const { noun } = deps.kind;
   const key = keyOf(noun, grant);
   const head = await deps.reader.head(key);
   if (head === undefined || head.deletedAt !== undefined) throw notFound(noun, nameOf(grant));
@@ -261,23 +339,18 @@ async function exportAll(deps: VersionedDeps, noun: Noun, grant: VaultGrant) {
   });
   const versions: OpenVersion[] = [];
   for (const row of rows) {
-    const { envelope, ...version } = row;
-    versions.push({ version, value: await deps.vaultKeys.open({ ...key, version: row.version }, envelope) });
+    const { envelope: _sealed, ...version } = row;
+    versions.push({ version, value: await unseal(deps, key, row) });
   }
-  return { name: head.name, currentVersion: head.currentVersion, versions };
+  return { name: head.name, currentVersion: head.currentVersion, headDetail: head.detail, versions };
 }
 
-async function importAll(
-  deps: VersionedDeps,
-  noun: Noun,
-  {
-    grant,
-    object,
-  }: {
-    grant: VaultGrant;
-    object: ImportedObject;
-  },
+async function importAll<V>(
+  deps: Parts<V>,
+  grant: VaultGrant,
+  object: ImportedObject,
 ): Promise<HeadAndVersion> {
+  const { noun, dueAt } = deps.kind;
   const key = { vaultId: grant.vault.id, kind: noun.kind, nameKey: objectKey(object.name) };
   return withFreshKey(deps, key.vaultId, async () => {
     const sealed = await Promise.all(object.versions.map((version) => sealVersion(deps, key, version)));
@@ -285,20 +358,21 @@ async function importAll(
     if (current === undefined) throw new TypeError('the current version is not among the versions');
     return deps.writer.change(key, { version: undefined }, ({ head }) => {
       if (head !== undefined) throw restoreConflict(noun, object.identify(head.name, current.version));
-      const { name, currentVersion } = object;
-      const newHead = { name, currentVersion, deletedAt: undefined, purgeAt: undefined };
+      const { name, currentVersion, headDetail: detail } = object;
+      const due = dueAt?.(detail, current);
+      const newHead = { name, currentVersion, deletedAt: undefined, purgeAt: undefined, detail, dueAt: due };
       return { head: newHead, add: sealed, result: { head: newHead, version: current } };
     });
   });
 }
 
-async function sealVersion(deps: VersionedDeps, key: ObjectKey, next: OpenVersion): Promise<SealedVersion> {
+async function sealVersion(deps: Deps, key: ObjectKey, next: OpenVersion): Promise<SealedVersion> {
   const envelope = await deps.vaultKeys.seal({ ...key, version: next.version.version }, next.value);
   return { ...next.version, envelope };
 }
 
 /** Seals once more when the vault's key was rotated away between sealing and writing. */
-async function withFreshKey<T>(deps: VersionedDeps, vaultId: string, write: () => Promise<T>): Promise<T> {
+async function withFreshKey<T>(deps: Deps, vaultId: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
@@ -308,19 +382,22 @@ async function withFreshKey<T>(deps: VersionedDeps, vaultId: string, write: () =
   }
 }
 
-/** Reads once more when the vault's key was rotated away between reading a row and opening it. */
-async function withPresentKey<T>(read: () => Promise<T>): Promise<T> {
+/** Opens a version's value; reads the row again when the vault's key was rotated away since. */
+async function unseal<V>(deps: Parts<V>, key: ObjectKey, sealed: SealedVersion): Promise<SecretBytes> {
+  const place = { ...key, version: sealed.version };
   try {
-    return await read();
+    return await deps.vaultKeys.open(place, sealed.envelope);
   } catch (error) {
     if (!(error instanceof VaultKeyMissing)) throw error;
-    return read();
+    const again = await deps.reader.sealedVersion(key, sealed.version);
+    if (again === undefined) throw notFound(deps.kind.noun, key.nameKey);
+    return deps.vaultKeys.open(place, again.version.envelope);
   }
 }
 
 /** Removes deleted objects of a vault whose retention has ended; answers how many. */
 export async function purgeDue(
-  deps: Pick<VersionedDeps, 'reader' | 'writer' | 'clock'>,
+  deps: Pick<Deps, 'reader' | 'writer' | 'clock'>,
   vaultId: string,
 ): Promise<number> {
   const now = unixSeconds(deps.clock.now());
