@@ -17,6 +17,8 @@ const table: Readonly<Record<string, readonly string[]>> = {
   identity: ['core', 'crypto'],
   domain: [
     'core',
+    'crypto/algorithms.ts',
+    'crypto/provider.ts',
     'crypto/sealing.ts',
     'crypto/x509',
     'crypto:types',
@@ -51,6 +53,7 @@ const domainTable: Readonly<Record<string, readonly string[]>> = {
   vaults: ['sealing'],
   versioned: ['sealing', 'vaults'],
   secrets: ['sealing', 'vaults', 'versioned'],
+  keys: ['sealing', 'vaults', 'versioned'],
 };
 
 /** A pattern in code (comments and texts taken out) and the files that may have it. */
@@ -72,6 +75,7 @@ const reservedModules: readonly { module: RegExp; allowed: RegExp }[] = [
   { module: /^(?:kysely|node:sqlite)/, allowed: /^storage\// },
   { module: /^pg$/, allowed: /^storage\// },
   { module: /^node:cluster$/, allowed: /^service\/supervisor\.ts$/ },
+  { module: /^(?:koffi|@noble\/)/, allowed: /^crypto\/software\// },
   { module: /^jose$/, allowed: /^identity\// },
   { module: /^(?:@peculiar\/x509|pkijs|asn1js|reflect-metadata)$/, allowed: /^crypto\/x509\// },
   { module: /^commander$/, allowed: /^cli\// },

@@ -1,6 +1,6 @@
 /** Proves which names are valid, and in what form they compare. */
 import { describe, expect, it } from 'vitest';
-import { isGuid, isObjectName, isResourceGroupName, isVaultName, objectKey } from './names.ts';
+import { authorityKey, isGuid, isObjectName, isResourceGroupName, isVaultName, objectKey } from './names.ts';
 
 describe('names', () => {
   it.each(['a', 'A-1', '0', '-', '-a-', 'a'.repeat(127)])('%s names an object', (name) => {
@@ -43,6 +43,36 @@ describe('names', () => {
   it('of an object compare without regard to case', () => {
     expect(objectKey('aB-1')).toBe(objectKey('Ab-1'));
     expect(objectKey('a-1')).not.toBe(objectKey('a1'));
+  });
+
+  it('of attestation authorities compare by what they address', () => {
+    const same = ['https://a.example.com', 'HTTPS://A.Example.COM/', 'https://a.example.com:443'];
+    for (const text of same) expect(authorityKey(text)).toBe('https://a.example.com');
+    expect(authorityKey('https://a.example.com:8443/Tenant/')).toBe('https://a.example.com:8443/Tenant');
+    expect(authorityKey('https://a.example.com/x/../y')).toBe('https://a.example.com/y');
+    for (const text of [
+      ...['', 'https://', 'http://a', 'a.example.com', '//a', 'file:///etc', 'https:a', 'https://a b'],
+      ...[
+        'https://user@a',
+        'https://user:pass@a',
+        'https://a?',
+        'https://a/?b',
+        'https://a#',
+        'https://a/#b',
+      ],
+      ...[
+        'https://a\\@b',
+        'https://a\n',
+        ' https://a',
+        'https://a\tb',
+        'https://ä.example.com',
+        'https://[',
+        'https://a:x',
+      ],
+      `https://a/${'b'.repeat(1024)}`,
+    ]) {
+      expect(authorityKey(text)).toBeUndefined();
+    }
   });
 
   it('are checked in a time that grows with their length only', () => {

@@ -41,6 +41,16 @@ export function objectKey(name: string): string {
   return name.toUpperCase();
 }
 
+/**
+ * The form in which attestation authorities compare, and the address below which they are asked: host in lower case,
+ * no default port, no trailing slash. Undefined for what is no https URL of at most 1,024 printable ASCII characters
+ * without credentials, query and fragment.
+ */
+export function authorityKey(text: string): string | undefined {
+  if (text.length > 1024 || !/^https:\/\/[!-~]+$/i.test(text) || /[\\@?#]/.test(text)) return undefined;
+  return URL.canParse(text) ? new URL(text).href.replace(/\/$/, '') : undefined;
+}
+
 /** The form in which vault, group and scope names compare. */
 export function foldCase(name: string): string {
   return name.toLowerCase();

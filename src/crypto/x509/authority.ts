@@ -29,7 +29,11 @@ export interface AuthorityInput {
 export interface LeafInput extends ServerNames {
   readonly now: number;
   readonly validityDays: number;
+  /** Default `P-256`; `RSA-2048` for signatures that clients verify as RS256. */
+  readonly keyType?: LeafKeyType;
 }
+
+export type LeafKeyType = 'P-256' | 'RSA-2048';
 
 /** A server certificate: leaf and authority in PEM, the leaf's PKCS#8 key in PEM, its end in milliseconds. */
 export interface Leaf {
@@ -57,6 +61,17 @@ const leafCommonName = 'Strongroom server';
 const longestCommonName = 64;
 
 const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256' };
+const leafAlgorithms: Readonly<
+  Record<LeafKeyType, webcrypto.EcKeyGenParams | webcrypto.RsaHashedKeyGenParams>
+> = {
+  'P-256': keyAlgorithm,
+  'RSA-2048': {
+    name: 'RSASSA-PKCS1-v1_5',
+    modulusLength: 2048,
+    publicExponent: new Uint8Array([1, 0, 1]),
+    hash: 'SHA-256',
+  },
+};
 const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' };
 
 /**
@@ -104,7 +119,7 @@ export async function issueLeaf(authority: Authority, input: LeafInput): Promise
   const names = await parseCoveredNames(authority.certificatePem, input);
   const times = leafTimes(certificateTimes(authority.certificatePem), input);
   const x509 = await loadX509();
-  const keys = await generateKeys();
+  const keys = await generateKeys(input.keyType);
   const publicKey = await x509.PublicKey.create(keys.publicKey, webcrypto);
   const pem = await signCertificate({
     issuer: issuerName(x509, issuer),
@@ -232,8 +247,8 @@ function randomSerial(): string {
   return octets.toString('hex');
 }
 
-function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
-  return webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify']);
+function generateKeys(type: LeafKeyType = 'P-256'): Promise<webcrypto.CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(leafAlgorithms[type], true, ['sign', 'verify']);
 }
 
 async function exportPrivateKey(key: webcrypto.CryptoKey): Promise<SecretBytes> {

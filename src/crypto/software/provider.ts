@@ -1,0 +1,32 @@
+/**
+ * Keys in this process's memory: made by OpenSSL, kept as PKCS#8 (raw octets for `oct`) that the caller seals, used
+ * through handles. `hsmPlatform` says so: 0 is software.
+ */
+import type { Log } from '../../core/log.ts';
+import type { Random } from '../../core/random.ts';
+import type { KeyProvider } from '../provider.ts';
+import { type AsymmetricEngine, createAsymmetricEngine } from './asymmetric.ts';
+import { generateKey } from './generate.ts';
+import { importJwk } from './jwk-import.ts';
+import { SoftwareKeyHandle } from './key-handle.ts';
+import { createPoolLanes } from './pool.ts';
+
+/** `engine` is for tests of the fallback. */
+export function createSoftwareProvider(deps: {
+  readonly log: Log;
+  readonly random: Random;
+  readonly engine?: AsymmetricEngine;
+}): KeyProvider {
+  const { random } = deps;
+  const pool = createPoolLanes();
+  const engine = deps.engine ?? createAsymmetricEngine({ log: deps.log });
+  return {
+    name: 'software',
+    platform: '0',
+    generate: (spec) => generateKey({ random, pool }, spec),
+    import: (jwk) => importJwk(pool, jwk),
+    open: async (key) => new SoftwareKeyHandle({ engine, random, pool }, key),
+    // Keys are the handles'; the provider itself holds nothing.
+    close: () => undefined,
+  };
+}
