@@ -1,6 +1,8 @@
-/** Writes the golden files anew from the code. Look at what changed before you commit it. */
+/** Writes anew what is made from the code: the golden files, and pages of the documentation. Look at what changed. */
 import { writeFileSync } from 'node:fs';
+import { algorithmMatrix, algorithmsPage } from '../test/support/algorithm-matrix.ts';
 import { goldenRoles, roleMatrix } from '../test/support/role-matrix.ts';
 
 writeFileSync(goldenRoles, roleMatrix());
-console.log('wrote test/golden/roles.txt');
+writeFileSync(algorithmsPage, algorithmMatrix());
+console.log('wrote test/golden/roles.txt, docs/algorithms.md');

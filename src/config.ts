@@ -84,6 +84,12 @@ const schema = v.strictObject({
   vaultTransactions: v.optional(count, 0),
   /** Milliseconds that a stopping server waits for requests under way. */
   drain: v.optional(count, 10_000),
+  /**
+   * What `-HSM` keys of premium vaults are made by: `software`, which `hsmPlatform` then says, or nothing (`refuse`).
+   */
+  hsmKeys: v.optional(v.picklist(['software', 'refuse']), 'software'),
+  /** The attestation authorities that key release may ask, as https URLs; default: any with `dev`, else none. */
+  attestationAuthorities: v.optional(v.array(v.pipe(v.string(), v.url(), v.startsWith('https://')))),
   trustedIssuers: v.optional(v.array(trustedIssuer), []),
 });
 
@@ -94,11 +100,19 @@ type SettingName = keyof Settings;
 export interface Config
   extends Omit<
     Settings,
-    'listen' | 'localPort' | 'publicPort' | 'passphraseFile' | 'databaseUrl' | 'databaseUrlFile' | 'workers'
+    | 'listen'
+    | 'localPort'
+    | 'publicPort'
+    | 'passphraseFile'
+    | 'databaseUrl'
+    | 'databaseUrlFile'
+    | 'workers'
+    | 'attestationAuthorities'
   > {
   readonly passphraseFile: string | undefined;
   readonly databaseUrl: string | undefined;
   readonly workers: number;
+  readonly attestationAuthorities: 'any' | readonly string[];
   readonly listen: readonly string[];
   readonly localPort: number | undefined;
   readonly publicPort: number | undefined;
@@ -128,6 +142,7 @@ const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>
   publicPort: 'number',
   localPort: 'number',
   proxyAllow: 'list',
+  attestationAuthorities: 'list',
   auditMaxBytes: 'number',
   auditMaxFiles: 'number',
   databasePoolSize: 'number',
@@ -210,7 +225,8 @@ function readFile(path: string | undefined): Record<string, unknown> {
 const longestSocketPath = process.platform === 'darwin' ? 103 : 107;
 
 function decide(settings: Settings): Config {
-  const { listen, localPort, publicPort, passphraseFile, databaseUrlFile, ...rest } = settings;
+  const { listen, localPort, publicPort, passphraseFile, databaseUrlFile, attestationAuthorities, ...rest } =
+    settings;
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new ConfigError("The settings 'tlsCert' and 'tlsKey' go together.");
   }
@@ -230,6 +246,7 @@ function decide(settings: Settings): Config {
     passphraseFile: rest.passphrase === undefined ? passphraseFile : undefined,
     databaseUrl: databaseUrlFile === undefined ? rest.databaseUrl : readUrl(databaseUrlFile),
     workers: rest.workers ?? (rest.dev ? 1 : availableParallelism()),
+    attestationAuthorities: attestationAuthorities ?? (rest.dev ? 'any' : []),
     listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['0.0.0.0', '::']),
     localPort: localPort ?? (rest.dev ? 8081 : undefined),
     publicPort,

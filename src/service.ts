@@ -80,6 +80,7 @@ export async function openService(config: Config, surroundings: Surroundings = {
       },
       async close() {
         await serving?.close();
+        core.keys.close();
         await data.close();
       },
     };

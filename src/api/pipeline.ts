@@ -26,9 +26,9 @@ import type { Hosts, HostTarget } from './hosts.ts';
 import type { LoginApi } from './login/routes.ts';
 import { createVaultHeaders, loginHeaders } from './response-headers.ts';
 import { type ServeDeps, serveRequests } from './serve.ts';
-import type { VaultRouter } from './vault/router.ts';
+import { operationNotAllowed, type VaultRouter } from './vault/router.ts';
 import { parseBody } from './vault/wire.ts';
-import { parseApiVersion } from './versions.ts';
+import { has, parseApiVersion } from './versions.ts';
 
 export interface PipelineDeps extends ServeDeps {
   readonly hosts: Hosts;
@@ -104,6 +104,8 @@ async function answerVault(deps: Deps, exchange: Exchange, target: HostTarget): 
   const { route, name, version } = deps.vaultRouter.find(exchange);
   exchange.operation = route.audit;
   const apiVersion = parseApiVersion(exchange.query.get('api-version'));
+  if (route.since !== undefined && !has(apiVersion, route.since))
+    throw operationNotAllowed(route.method, route.path.split('/').at(-1) ?? '');
   const question = { vault, principal, action: route.action, target: { kind: route.kind, name } };
   const grant = grantRequest(
     question,

@@ -4,7 +4,7 @@ import type { Action } from '../authorization/actions.ts';
 import type { ObjectKind } from '../core/names.ts';
 import type { VaultGrant } from '../domain/vaults/vault.ts';
 import type { Query } from './request-target.ts';
-import type { ApiVersion } from './versions.ts';
+import type { ApiVersion, KnownVersion } from './versions.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
@@ -34,8 +34,10 @@ export interface VaultRoute {
   /** The audit log's operationName. */
   readonly audit: string;
   readonly method: Method;
-  /** `:name` is the object, `:version` its version. */
+  /** `:name` is the object, `:version?` its version, which may be left out wherever it stands. */
   readonly path: string;
+  /** The api-version that brought the operation; undefined for those that every version has. */
+  readonly since: KnownVersion | undefined;
   readonly action: Action;
   readonly kind: ObjectKind;
   /** Bytes of the largest body that is read. */
@@ -48,15 +50,17 @@ const usualBody = 512 * 1024;
 
 /** Makes a row, tying the handler's body type to the schema. */
 export function vaultRoute<S extends GenericSchema | undefined = undefined>(
-  row: Omit<VaultRoute, 'schema' | 'handle' | 'maxBody'> & {
+  row: Omit<VaultRoute, 'schema' | 'handle' | 'maxBody' | 'since'> & {
     schema?: S;
     maxBody?: number;
+    since?: KnownVersion;
     handle: (call: VaultCall<S extends GenericSchema ? InferOutput<S> : undefined>) => Reply | Promise<Reply>;
   },
 ): VaultRoute {
   return {
     ...row,
     schema: row.schema,
+    since: row.since,
     maxBody: row.maxBody ?? usualBody,
     handle: row.handle as VaultRoute['handle'],
   };

@@ -15,7 +15,12 @@ const stable = [
   '2026-04-01',
 ] as const;
 
+/** Previews that brought what no stable version has yet, in the order of their publication; all of them are served. */
+const previews = ['2026-05-01-preview', '2026-07-01-preview'] as const;
+
 export type StableVersion = (typeof stable)[number];
+/** A version that brought something. */
+export type KnownVersion = StableVersion | (typeof previews)[number];
 
 /** A served version: the text that the caller sent, and the place of its features in the order. */
 export interface ApiVersion {
@@ -24,7 +29,7 @@ export interface ApiVersion {
 }
 
 const latest = '2026-04-01';
-const ranks = new Map<string, number>(stable.map((version, index) => [version, index]));
+const ranks = new Map<string, number>([...stable, ...previews].map((version, index) => [version, index]));
 const preview = /^(.+)-preview(?:\.\d+)?$/;
 
 /**
@@ -44,6 +49,6 @@ export function parseApiVersion(text: string | null): ApiVersion {
 }
 
 /** Whether the caller's version has what `since` brought. */
-export function has(version: ApiVersion, since: StableVersion): boolean {
+export function has(version: ApiVersion, since: KnownVersion): boolean {
   return version.rank >= (ranks.get(since) ?? Number.POSITIVE_INFINITY);
 }

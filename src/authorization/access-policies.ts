@@ -23,6 +23,31 @@ export const secretPermissions = [
   'purge',
 ] as const;
 
+/** What a policy may say of keys (Azure's `KeyPermissions`). */
+export const keyPermissions = [
+  'all',
+  'encrypt',
+  'decrypt',
+  'wrapkey',
+  'unwrapkey',
+  'sign',
+  'verify',
+  'get',
+  'list',
+  'create',
+  'update',
+  'import',
+  'delete',
+  'backup',
+  'restore',
+  'recover',
+  'purge',
+  'release',
+  'rotate',
+  'getrotationpolicy',
+  'setrotationpolicy',
+] as const;
+
 /** What the policies say: allowed, named but without the permission, or not named at all. */
 export type PolicyVerdict = 'allowed' | 'missing' | 'unknown';
 

@@ -31,3 +31,32 @@ export const secretActions = {
   purge: secretAction('purge/action', 'purge'),
   getDeleted: secretAction('readMetadata/action', 'get'),
 } as const satisfies Record<string, Action>;
+
+function keyAction(dataAction: string, permission: string): Action {
+  return { dataAction: `Microsoft.KeyVault/vaults/${dataAction}`, policyKind: 'keys', permission };
+}
+
+/** Operations on keys and deleted keys; rotation policies have data actions of their own. */
+export const keyActions = {
+  list: keyAction('keys/read', 'list'),
+  get: keyAction('keys/read', 'get'),
+  getDeleted: keyAction('keys/read', 'get'),
+  create: keyAction('keys/create/action', 'create'),
+  import: keyAction('keys/import/action', 'import'),
+  update: keyAction('keys/update/action', 'update'),
+  delete: keyAction('keys/delete', 'delete'),
+  backup: keyAction('keys/backup/action', 'backup'),
+  restore: keyAction('keys/restore/action', 'restore'),
+  recover: keyAction('keys/recover/action', 'recover'),
+  purge: keyAction('keys/purge/action', 'purge'),
+  encrypt: keyAction('keys/encrypt/action', 'encrypt'),
+  decrypt: keyAction('keys/decrypt/action', 'decrypt'),
+  wrapKey: keyAction('keys/wrap/action', 'wrapkey'),
+  unwrapKey: keyAction('keys/unwrap/action', 'unwrapkey'),
+  sign: keyAction('keys/sign/action', 'sign'),
+  verify: keyAction('keys/verify/action', 'verify'),
+  release: keyAction('keys/release/action', 'release'),
+  rotate: keyAction('keys/rotate/action', 'rotate'),
+  getRotationPolicy: keyAction('keyrotationpolicies/read', 'getrotationpolicy'),
+  setRotationPolicy: keyAction('keyrotationpolicies/write', 'setrotationpolicy'),
+} as const satisfies Record<string, Action>;

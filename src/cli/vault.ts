@@ -124,19 +124,34 @@ function addPolicyCommand(vault: Command): void {
     .description('say what an identity may do in a vault made with --access-policies')
     .argument('<name>')
     .argument('<identity>', 'name, client id or object id')
-    .requiredOption(
+    .option(
       '--secrets <permissions>',
       'all, get, list, set, delete, backup, restore, recover, purge, with commas between; none for nothing',
+      'none',
+    )
+    .option(
+      '--keys <permissions>',
+      'all, get, list, create, import, update, delete, backup, restore, recover, purge, encrypt, decrypt, wrapKey, unwrapKey, sign, verify, release, rotate, getRotationPolicy, setRotationPolicy; none for nothing',
+      'none',
     )
     .option('--json', 'print JSON')
-    .action(async (name: string, identity: string, { secrets }: { secrets: string }, command: Command) => {
-      const wanted = secrets.split(',').map((verb) => verb.trim().toLowerCase());
+    .action(async (name: string, identity: string, options: PolicyOptions, command: Command) => {
       await operate<VaultView>(command, {
         name: 'vault set-policy',
-        input: { name, identity, secrets: wanted.filter((verb) => verb !== '' && verb !== 'none') },
+        input: { name, identity, secrets: verbsOf(options.secrets), keys: verbsOf(options.keys) },
         print: (changed) => print(vaultFacts(changed)),
       });
     });
+}
+
+interface PolicyOptions {
+  readonly secrets: string;
+  readonly keys: string;
+}
+
+function verbsOf(text: string): string[] {
+  const verbs = text.split(',').map((verb) => verb.trim().toLowerCase());
+  return verbs.filter((verb) => verb !== '' && verb !== 'none');
 }
 
 function permissionModel(vault: VaultView): string {

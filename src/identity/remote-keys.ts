@@ -1,7 +1,7 @@
 /**
  * The public keys of an external issuer: its JWKS, found by OpenID discovery or at a given address, fetched within
  * limits and kept. A stranger's unknown key ids cause at most one fetch per cool-down, and an issuer that is down
- * is bridged with the keys last seen.
+ * is bridged with the keys last seen. Attestation authorities are asked and remembered by the same means.
  */
 import { importJWK, type JWK } from 'jose';
 import type { Clock } from '../core/clock.ts';
@@ -33,9 +33,10 @@ const refreshAfter = 10 * 60 * 1000;
 const coolDown = 30 * 1000;
 const usableFor = 24 * 60 * 60 * 1000;
 const patience = 5 * 1000;
-/** Bytes of a reply, and keys in a set. */
+/** Bytes of a reply. */
 const longestReply = 256 * 1024;
-const mostKeys = 100;
+/** Keys of a set that are looked at. */
+export const mostKeys = 100;
 
 /** What a key without `alg` is used with. */
 const usualAlgorithm: Readonly<Record<string, string>> = {
@@ -51,29 +52,47 @@ const knownAlgorithms = [
 
 /** Makes the source; nothing is fetched before the first token. Throws `TypeError` for options that are unsafe. */
 export function createRemoteKeys(deps: RemoteKeysDeps, options: RemoteKeysOptions): VerificationKeys {
-  const { clock, log } = deps;
   assertFetchable(options.jwksUri ?? options.issuer);
   const unknown = options.algorithms.find((name) => !knownAlgorithms.includes(name));
   if (unknown !== undefined) throw new TypeError(`tokens signed with ${unknown} are not accepted`);
+  return createRemoteSet(deps, { issuer: options.issuer, load: () => fetchKeys(deps, options) });
+}
 
-  let keys: ReadonlyMap<string, VerificationKey> = new Map();
+/** What an issuer publishes under key ids, kept and refreshed as this file's header says. */
+export interface RemoteSet<K> {
+  /** What is published under the id, looked up at the issuer if need be. */
+  find(kid: string): Promise<K | undefined>;
+  /** True if it is known and need not be looked up again. */
+  has(kid: string): boolean;
+  /** True if a set is at hand: an id that is not found is then one that the issuer does not publish. */
+  isAtHand(): boolean;
+}
+
+/** Keeps what `load` fetches; `issuer` names it in the log. */
+export function createRemoteSet<K>(
+  deps: RemoteKeysDeps,
+  { issuer, load }: { issuer: string; load: () => Promise<ReadonlyMap<string, K>> },
+): RemoteSet<K> {
+  const { clock, log } = deps;
+  let keys: ReadonlyMap<string, K> = new Map();
   // By the monotonic clock: a wall clock that is set back must not prolong the trust in a key that was withdrawn.
   let fetchedAt = Number.NEGATIVE_INFINITY;
   let triedAt = Number.NEGATIVE_INFINITY;
   let refreshAt = Number.NEGATIVE_INFINITY;
   let refreshing: Promise<void> | undefined;
 
-  const known = (kid: string) => (clock.monotonic() < fetchedAt + usableFor ? keys.get(kid) : undefined);
+  const isAtHand = () => clock.monotonic() < fetchedAt + usableFor;
+  const known = (kid: string) => (isAtHand() ? keys.get(kid) : undefined);
 
   async function fetchAll(): Promise<void> {
     triedAt = clock.monotonic();
     try {
-      keys = await fetchKeys(deps, options);
+      keys = await load();
       fetchedAt = clock.monotonic();
       refreshAt = fetchedAt + refreshAfter;
     } catch (error) {
       refreshAt = clock.monotonic() + coolDown;
-      log.warn('the keys of an external issuer could not be fetched', { issuer: options.issuer, error });
+      log.warn('the keys of an external issuer could not be fetched', { issuer, error });
     }
   }
 
@@ -97,6 +116,7 @@ export function createRemoteKeys(deps: RemoteKeysDeps, options: RemoteKeysOption
       return known(kid);
     },
     has: (kid) => clock.monotonic() < refreshAt && known(kid) !== undefined,
+    isAtHand,
   };
 }
 
@@ -137,7 +157,25 @@ async function discover(deps: RemoteKeysDeps, issuer: string): Promise<string> {
   return document.jwks_uri;
 }
 
-async function fetchObject({ fetch, clock }: RemoteKeysDeps, url: string): Promise<Record<string, unknown>> {
+/** The answer was not the 200 that was asked for. */
+export class UnexpectedStatus extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the reply has status ${status}`);
+    this.name = 'UnexpectedStatus';
+    this.status = status;
+  }
+}
+
+/**
+ * The JSON object at an address, HTTPS or this machine's: no redirects, 5 seconds, 256 KiB. Rejects with `UnexpectedStatus` for an answer
+ * that is not 200, and with other errors for the rest.
+ */
+export async function fetchObject(
+  { fetch, clock }: Pick<RemoteKeysDeps, 'fetch' | 'clock'>,
+  url: string,
+): Promise<Record<string, unknown>> {
   assertFetchable(url);
   const abort = new AbortController();
   const timer = clock.after(patience, () => abort.abort(new Error('no reply in time')));
@@ -145,9 +183,11 @@ async function fetchObject({ fetch, clock }: RemoteKeysDeps, url: string): Promi
     // A redirect could lead to any host and down to plain HTTP.
     const headers = { accept: 'application/json' };
     const response = await fetch(url, { redirect: 'error', signal: abort.signal, headers });
-    if (response.status !== 200) throw new Error(`the reply has status ${response.status}`);
+    if (response.status !== 200) throw new UnexpectedStatus(response.status);
     const value: unknown = JSON.parse(await readText(response));
-    if (typeof value !== 'object' || value === null) throw new Error('the reply is no JSON object');
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new Error('the reply is no JSON object');
+    }
     return value as Record<string, unknown>;
   } finally {
     timer.cancel();
@@ -190,6 +230,6 @@ async function importKey(
 }
 
 /** RFC 7518 §3.3 and §3.5: 2048 bits at least. */
-function isShortRsa(algorithm: { name: string; modulusLength?: number }): boolean {
+export function isShortRsa(algorithm: { name: string; modulusLength?: number }): boolean {
   return algorithm.modulusLength !== undefined && algorithm.modulusLength < 2048;
 }

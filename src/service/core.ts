@@ -5,6 +5,7 @@ import { createHosts, type Hosts } from '../api/hosts.ts';
 import { type CachedAssignments, cacheAssignments } from '../authorization/assignment-cache.ts';
 import type { SecretBytes } from '../core/secret-bytes.ts';
 import { decoyHash, hashPassword, verifyPassword } from '../crypto/password-hash.ts';
+import { openServerCertificates, type ServerCertificates } from '../domain/sealing/server-certificates.ts';
 import { createVaultKeys, type VaultKeys } from '../domain/sealing/vault-keys.ts';
 import { createSecrets, type Secrets } from '../domain/secrets/secrets.ts';
 import { ensureDirectory } from '../domain/vaults/first-start.ts';
@@ -28,6 +29,7 @@ import { createVaultKeyStore } from '../storage/sealing.ts';
 import { createSigningKeyStore } from '../storage/signing-keys.ts';
 import { createDirectoryStore, createVaultStore } from '../storage/vaults.ts';
 import type { Data, Tools } from './data.ts';
+import { buildKeys, type KeyParts } from './keys.ts';
 
 /** The ports that are in use; known once the listeners have them. */
 export interface Ports {
@@ -42,6 +44,9 @@ export interface Core {
   readonly vaultKeys: VaultKeys;
   readonly vaults: Vaults;
   readonly secrets: Secrets;
+  readonly keys: KeyParts;
+  /** The server's own certificate authority and what is issued under it, opened when it is first needed. */
+  readonly serverCertificates: () => Promise<ServerCertificates>;
   readonly purgeDue: (fence: Fence, vaultId: string) => Promise<number>;
   readonly assignments: CachedAssignments;
   readonly identity: IdentityParts;
@@ -66,18 +71,25 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
   const objects = {
     reader: createObjectReader(db),
     writer: createObjectWriter(db),
-    values,
     vaultKeys,
     clock,
   };
   const ports: Ports = { port: config.port, localPort: undefined };
   const hosts = createHosts({ domain: config.domain, port: () => config.publicPort ?? ports.port });
+  const serverCertificates = openedOnce(() => openCertificates(tools, data, hosts));
   return {
     directory,
     ...(await ensureDirectory({ store: directory, items, random })),
     vaultKeys,
     vaults: createVaults({ store: createVaultStore(db), directory, feed, vaultKeys, clock, random }),
-    secrets: createSecrets({ ...objects, sealedItems: items, random }),
+    secrets: createSecrets({ ...objects, values, sealedItems: items, random }),
+    serverCertificates,
+    keys: buildKeys(tools, data, {
+      objects,
+      fetch,
+      certificates: serverCertificates,
+      signerNames: () => ({ dnsNames: vaultNames(tools, hosts), ipAddresses: [] }),
+    }),
     purgeDue: (fence, vaultId) =>
       purgeDue({ ...objects, writer: createObjectWriter(fenced(db, fence)) }, vaultId),
     assignments: cacheAssignments(createRoleAssignmentStore(db), feed),
@@ -87,6 +99,38 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
     readiness: { serving: false, draining: false },
     started: clock.now(),
   };
+}
+
+/** Opens what is slow to open when it is first asked for; a failure is tried again. */
+function openedOnce<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | undefined;
+  return () => {
+    opened ??= open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
+    return opened;
+  };
+}
+
+/** The names of every vault's host; Azure's only where this server stands in for them. */
+function vaultNames({ config }: Tools, hosts: Hosts): readonly string[] {
+  const azure = config.localPort === undefined ? [] : ['*.vault.azure.net'];
+  return [`*.vault.${hosts.servedNames().own}`, ...azure];
+}
+
+function openCertificates(
+  { config, clock, log }: Tools,
+  data: Data,
+  hosts: Hosts,
+): Promise<ServerCertificates> {
+  const served = hosts.servedNames();
+  // Only a server that stands in for Azure's names may make certificates for them.
+  const azure = config.localPort === undefined ? [] : served.azure;
+  return openServerCertificates(
+    { items: data.items, clock, log },
+    { dnsNames: [served.own, 'localhost', ...azure], ipRanges: ['127.0.0.0/8', '::1/128'] },
+  );
 }
 
 type IdentityParts = ReturnType<typeof buildIdentity>;

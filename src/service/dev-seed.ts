@@ -54,6 +54,8 @@ async function makeIdentities(
       subscriptionId: subscription.id,
       resourceGroup: defaultResourceGroup,
       location: defaultLocation,
+      // Every kind of key can be tried.
+      sku: 'premium',
     }));
   // Each is found again by its resource id, so that a first start that was cut short makes none of them twice.
   const found = async (resourceId: string, make: () => Promise<PrincipalRecord>): Promise<PrincipalRecord> =>

@@ -17,9 +17,10 @@ import {
   splitCertificates,
 } from '../api/tls.ts';
 import { createVaultRouter } from '../api/vault/router.ts';
-import { secretRoutes } from '../api/vault/secrets.ts';
-import { openServerCertificates } from '../domain/sealing/server-certificates.ts';
+import { vaultRoutes } from '../api/vault/routes.ts';
+import { vaultScope } from '../authorization/authorize.ts';
 import { handoverJob } from '../jobs/handover.ts';
+import { keysJob } from '../jobs/keys.ts';
 import { standForLeadership } from '../jobs/leadership.ts';
 import { purgeJob } from '../jobs/purge.ts';
 import { type Job, startJobs } from '../jobs/scheduler.ts';
@@ -46,7 +47,7 @@ export async function startServing(
   core: Core & { control: Control },
 ): Promise<Serving> {
   const { config, clock, log } = tools;
-  const certificates = await openCertificates(tools, data, core);
+  const certificates = await openCertificates(tools, core);
   const listeners: Listener[] = [];
   const closers: (() => void | Promise<void>)[] = [() => certificates.close()];
   const close = async () => {
@@ -104,7 +105,7 @@ function buildPipeline(serving: ServeDeps, of: { core: Core; login: LoginDeps })
     vaults: core.vaults,
     validator: core.identity.createValidator(),
     assignments: core.assignments,
-    vaultRouter: createVaultRouter(secretRoutes(core.secrets)),
+    vaultRouter: createVaultRouter(vaultRoutes(core)),
     login: createLoginApi(login),
   });
 }
@@ -170,6 +171,33 @@ function runJobs(tools: Tools, data: Data, core: Core): () => Promise<void> {
   };
 }
 
+/** What is done by a policy has no caller; the record says which version came of it. */
+function keyAudit(
+  { clock, random }: Tools,
+  { audit }: Data,
+  core: Core,
+): Parameters<typeof keysJob>[0]['audit'] {
+  return {
+    assertWritable: () => audit.assertWritable(),
+    rotated: (vault, { name, version }) =>
+      audit.append({
+        time: clock.now(),
+        resourceId: vaultScope(vault),
+        operationName: 'KeyRotateIfDue',
+        operationVersion: '',
+        status: 200,
+        failure: undefined,
+        durationMs: 0,
+        callerIpAddress: '',
+        correlationId: random.guid(),
+        principal: undefined,
+        userAgent: '',
+        requestUri: '',
+        id: `${core.hosts.vaultUri(vault.name)}keys/${name}/${version}`,
+      }),
+  };
+}
+
 /** Every minute: PostgreSQL's log of changes loses what every process has seen. */
 function pruneJob({ db }: Data): Job {
   return {
@@ -183,6 +211,12 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
   const { config } = tools;
   return [
     purgeJob({ vaults: core.vaults, log: tools.log, purgeDue: core.purgeDue }),
+    keysJob({
+      vaults: core.vaults,
+      log: tools.log,
+      runDue: core.keys.runDue,
+      audit: keyAudit(tools, data, core),
+    }),
     {
       name: 'signing-keys',
       every: keyRotationCheck,
@@ -193,7 +227,7 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
   ];
 }
 
-async function openCertificates(tools: Tools, data: Data, core: Core): Promise<Certificates> {
+async function openCertificates(tools: Tools, core: Core): Promise<Certificates> {
   const { config, clock, log } = tools;
   const { tlsCert, tlsKey, paths } = config;
   const own =
@@ -202,12 +236,8 @@ async function openCertificates(tools: Tools, data: Data, core: Core): Promise<C
       : certificatesFromFiles({ clock, log }, { cert: tlsCert, key: tlsKey });
   if (own !== undefined && config.localPort === undefined) return own;
   const served = core.hosts.servedNames();
-  // Only a server that stands in for Azure's names may make certificates for them.
   const azure = config.localPort === undefined ? [] : served.azure;
-  const source = await openServerCertificates(
-    { items: data.items, clock, log },
-    { dnsNames: [served.own, 'localhost', ...azure], ipRanges: ['127.0.0.0/8', '::1/128'] },
-  );
+  const source = await core.serverCertificates();
   publishAuthority(paths, source.authorityPem);
   const names = { dnsNames: ['localhost', served.own], ipAddresses: ['127.0.0.1', '::1'] };
   const certificateNames = (serverName: string) =>

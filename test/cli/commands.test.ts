@@ -69,7 +69,7 @@ const help: Readonly<Record<string, readonly string[]>> = {
   ],
   'vault list': ['--json', '--data', '--passphrase-file'],
   'vault show': ['--json', '--data', '--passphrase-file'],
-  'vault set-policy': ['--secrets', '--json', '--data', '--passphrase-file'],
+  'vault set-policy': ['--secrets', '--keys', '--json', '--data', '--passphrase-file'],
   'vault rotate-key': ['--json', '--data', '--passphrase-file'],
   'identity create': ['--managed', '--resource-id', '--json'],
   'identity list': ['--json'],

@@ -1,12 +1,11 @@
 /** Which built-in role allows which operation, as text for people; `test/golden/roles.txt` holds what was approved. */
-import { secretRoutes } from '../../src/api/vault/secrets.ts';
+import { type VaultNouns, vaultRoutes } from '../../src/api/vault/routes.ts';
 import { builtInRoles, roleAllows } from '../../src/authorization/roles.ts';
-import type { Secrets } from '../../src/domain/secrets/secrets.ts';
 
 export const goldenRoles = new URL('../golden/roles.txt', import.meta.url);
 
-/** Only the handlers touch it, and none is called. */
-const rows = secretRoutes({} as Secrets);
+/** Only the handlers touch the nouns, and none is called. */
+export const rows = vaultRoutes({ secrets: {}, keys: {} } as VaultNouns);
 
 export function roleMatrix(): string {
   const width = Math.max(...rows.map((row) => row.operation.length));

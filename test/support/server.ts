@@ -271,18 +271,18 @@ export function vaultCaller(
     });
 }
 
-/** The official client, brought to the test's server by its own proxy option and nothing else. */
+/** What brings Azure's clients to the test's server: a credential, and their own proxy option and nothing else. */
+export function azureAccess(server: TestServer, { clientId, clientSecret }: Identity = server) {
+  const way = { proxyOptions: { host: 'http://127.0.0.1', port: server.localPort } };
+  return { way, credential: new ClientSecretCredential(server.tenantId, clientId, clientSecret, way) };
+}
+
+/** The official client, brought to the test's server. */
 export function secretClient(
   server: TestServer,
   options: SecretClientOptions & { vault?: string; identity?: Identity } = {},
 ): SecretClient {
-  const { vault = 'dev', identity = server, ...rest } = options;
-  const way = { proxyOptions: { host: 'http://127.0.0.1', port: server.localPort } };
-  const credential = new ClientSecretCredential(
-    server.tenantId,
-    identity.clientId,
-    identity.clientSecret,
-    way,
-  );
+  const { vault = 'dev', identity, ...rest } = options;
+  const { way, credential } = azureAccess(server, identity);
   return new SecretClient(`https://${vault}.vault.azure.net`, credential, { ...way, ...rest });
 }

@@ -23,6 +23,14 @@ export function secretNotFound(id: string): string {
   );
 }
 
+/** Azure's text for a key that is not there. */
+export function keyNotFound(id: string): string {
+  return secretNotFound(id)
+    .replace('SecretNotFound', 'KeyNotFound')
+    .replace('A secret', 'A key')
+    .replace('this secret', 'this key');
+}
+
 /** Makes a vault on which the test's own identity has every right. */
 export async function makeVault(
   server: TestServer,
@@ -41,4 +49,9 @@ export async function makeVault(
 /** The version in a secret's identifier. */
 export function versionOf(reply: RawResponse): string {
   return (reply.json.id as string).split('/')[5] ?? '';
+}
+
+/** The version in the identifier of a key that was made or read. */
+export function keyVersionOf(reply: RawResponse): string {
+  return (reply.json.key.kid as string).split('/')[5] ?? '';
 }

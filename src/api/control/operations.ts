@@ -3,7 +3,7 @@
  * and in a command's own process when the server is stopped.
  */
 import * as v from 'valibot';
-import { secretPermissions } from '../../authorization/access-policies.ts';
+import { keyPermissions, secretPermissions } from '../../authorization/access-policies.ts';
 import { vaultScope } from '../../authorization/authorize.ts';
 import { openNetwork } from '../../authorization/network-rules.ts';
 import type { RoleAssignment, RoleAssignmentStore } from '../../authorization/role-assignments.ts';
@@ -124,13 +124,14 @@ export const controlOperations: Readonly<Record<string, ControlOperation>> = {
     input: v.strictObject({
       name: v.string(),
       identity: v.string(),
-      secrets: v.array(v.picklist(secretPermissions)),
+      secrets: v.optional(v.array(v.picklist(secretPermissions)), []),
+      keys: v.optional(v.array(v.picklist(keyPermissions)), []),
     }),
-    run: async (deps, { name, identity, secrets }) => {
+    run: async (deps, { name, identity, secrets, keys }) => {
       const { tenantId, objectId } = await knownPrincipal(deps, identity);
       return vaultView(
         deps,
-        await deps.vaults.setAccessPolicy(name, { tenantId, objectId, permissions: { secrets } }),
+        await deps.vaults.setAccessPolicy(name, { tenantId, objectId, permissions: { secrets, keys } }),
       );
     },
   }),

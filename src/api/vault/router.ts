@@ -28,7 +28,8 @@ export function createVaultRouter(routes: readonly VaultRoute[]): VaultRouter {
     ignoreDuplicateSlashes: true,
     maxParamLength: longestSegment,
   });
-  for (const route of routes) router.on(route.method, route.path, () => undefined, route);
+  for (const route of routes)
+    for (const path of pathsOf(route)) router.on(route.method, path, () => undefined, route);
   const collections = new Set(routes.map((route) => route.path.split('/')[1] ?? ''));
   const find = (method: string, path: string): FoundRoute => {
     const found = router.find(method as FindMyWay.HTTPMethod, path);
@@ -42,6 +43,13 @@ export function createVaultRouter(routes: readonly VaultRoute[]): VaultRouter {
   return { find: ({ method, path }) => (method === 'GET' ? findGet(path) : find(method, path)) };
 }
 
+/** The router knows optional parameters at the end of a path only. */
+function pathsOf({ path }: VaultRoute): string[] {
+  return path.includes('/:version?/')
+    ? [path.replace('/:version?/', '/'), path.replace('/:version?/', '/:version/')]
+    : [path];
+}
+
 function notRouted(collections: ReadonlySet<string>, method: string, path: string): Failure {
   const [collection = '', encodedName = '', ...rest] = path.split('/').filter((segment) => segment !== '');
   if (!collections.has(collection.toLowerCase()))
@@ -50,9 +58,17 @@ function notRouted(collections: ReadonlySet<string>, method: string, path: strin
   const name = decoded(encodedName);
   if (name !== '' && !isObjectName(name)) throw invalidName(name);
   const operation = rest.at(-1);
+  // Keys alone answer so (recorded for an empty name, whose segment does not count).
+  if (method === 'POST' && collection.toLowerCase() === 'keys' && name !== '' && operation === undefined)
+    return new Failure('badParameter', 'Operation not specified');
   if (name === '' || operation === undefined) {
     return new Failure('methodNotAllowed', `HTTP ${method.slice(0, 16)} not allowed`);
   }
+  return operationNotAllowed(method, operation);
+}
+
+/** A path that would be an operation, but is none for this method or api-version. */
+export function operationNotAllowed(method: string, operation: string): Failure {
   return new Failure(
     'badParameter',
     `Method ${method.slice(0, 16)} does not allow operation '${operation.slice(0, 64)}'`,

@@ -4,26 +4,16 @@ import { secretActions as actions } from '../../authorization/actions.ts';
 import { Failure } from '../../core/errors.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { CertificateFormat, Secret, SecretAttributes, Secrets } from '../../domain/secrets/secrets.ts';
-import { longestBackup } from '../../domain/versioned/object-backup.ts';
 import { type Reply, type VaultCall, type VaultRoute, vaultRoute } from '../route.ts';
 import { has } from '../versions.ts';
+import { type AnyCall, objectRoutes } from './object-routes.ts';
 import { createSecretReply } from './secret-text.ts';
-import {
-  attributesSchema,
-  attributesWire,
-  objectSchema,
-  pageRequest,
-  pageWire,
-  tagsSchema,
-  wellFormed,
-} from './wire.ts';
+import { attributesSchema, attributesWire, objectSchema, tagsSchema, wellFormed } from './wire.ts';
 
 /** Azure's 25 KB, counted in bytes of UTF-8. */
 const longestValue = 25 * 1024;
 const longestContentType = 255;
 const longestTag = 512;
-/** The longest blob and its JSON around it. */
-const largestRestore = longestBackup + 1024 * 1024;
 
 const common = {
   contentType: v.nullish(
@@ -46,10 +36,17 @@ const setSchema = objectSchema({
   ),
 });
 const updateSchema = objectSchema(common);
-const restoreSchema = objectSchema({ value: v.string('A string is required.') });
 
 export function secretRoutes(secrets: Secrets): readonly VaultRoute[] {
-  return [...liveRoutes(secrets), ...listRoutes(secrets), ...deletedRoutes(secrets)];
+  const shared = {
+    noun: 'Secret',
+    kind: 'secrets',
+    actions,
+    operations: secrets,
+    found,
+    item: itemWire,
+  } as const;
+  return [...liveRoutes(secrets), ...objectRoutes(shared)];
 }
 
 function liveRoutes(secrets: Secrets): VaultRoute[] {
@@ -94,122 +91,6 @@ function liveRoutes(secrets: Secrets): VaultRoute[] {
       handle: async (call) =>
         found(call, await secrets.update(call.grant, { ...attributesOf(call.body), version: call.version })),
     }),
-    vaultRoute({
-      operation: 'DeleteSecret',
-      audit: 'SecretDelete',
-      method: 'DELETE',
-      path: '/secrets/:name',
-      action: actions.delete,
-      kind: 'secrets',
-      handle: async (call) => found(call, await secrets.delete(call.grant)),
-    }),
-    vaultRoute({
-      operation: 'BackupSecret',
-      audit: 'SecretBackup',
-      method: 'POST',
-      path: '/secrets/:name/backup',
-      action: actions.backup,
-      kind: 'secrets',
-      handle: async (call) => ({ status: 200, body: { value: await secrets.backup(call.grant) } }),
-    }),
-    vaultRoute({
-      operation: 'RestoreSecret',
-      audit: 'SecretRestore',
-      method: 'POST',
-      path: '/secrets/restore',
-      action: actions.restore,
-      kind: 'secrets',
-      schema: restoreSchema,
-      maxBody: largestRestore,
-      handle: async (call) => {
-        const identify = (name: string, version: string) => `${call.origin}/secrets/${name}/${version}`;
-        return found(call, await secrets.restore(call.grant, { blob: call.body.value, identify }));
-      },
-    }),
-  ];
-}
-
-function listRoutes(secrets: Secrets): VaultRoute[] {
-  return [
-    vaultRoute({
-      operation: 'GetSecrets',
-      audit: 'SecretList',
-      method: 'GET',
-      path: '/secrets',
-      action: actions.list,
-      kind: 'secrets',
-      handle: async (call) => {
-        const page = await secrets.list(call.grant, pageRequest(call.query, 'secrets'));
-        const item = (secret: Secret) => itemWire(call, secret);
-        return { status: 200, body: pageWire(call, { page, list: 'secrets', path: '/secrets', item }) };
-      },
-    }),
-    vaultRoute({
-      operation: 'GetSecretVersions',
-      audit: 'SecretListVersions',
-      method: 'GET',
-      path: '/secrets/:name/versions',
-      action: actions.list,
-      kind: 'secrets',
-      handle: async (call) => {
-        const name = call.grant.target.name ?? '';
-        const list = `secrets/${name.toUpperCase()}/versions`;
-        const page = await secrets.listVersions(call.grant, pageRequest(call.query, list));
-        const item = (secret: Secret) => secretWire(call, secret);
-        return { status: 200, body: pageWire(call, { page, list, path: `/secrets/${name}/versions`, item }) };
-      },
-    }),
-  ];
-}
-
-function deletedRoutes(secrets: Secrets): VaultRoute[] {
-  return [
-    vaultRoute({
-      operation: 'GetDeletedSecrets',
-      audit: 'SecretListDeleted',
-      method: 'GET',
-      path: '/deletedsecrets',
-      action: actions.list,
-      kind: 'secrets',
-      handle: async (call) => {
-        const page = await secrets.listDeleted(call.grant, pageRequest(call.query, 'deletedsecrets'));
-        const item = (secret: Secret) => itemWire(call, secret);
-        return {
-          status: 200,
-          body: pageWire(call, { page, list: 'deletedsecrets', path: '/deletedsecrets', item }),
-        };
-      },
-    }),
-    vaultRoute({
-      operation: 'GetDeletedSecret',
-      audit: 'SecretGetDeleted',
-      method: 'GET',
-      path: '/deletedsecrets/:name',
-      action: actions.getDeleted,
-      kind: 'secrets',
-      handle: async (call) => found(call, await secrets.getDeleted(call.grant)),
-    }),
-    vaultRoute({
-      operation: 'PurgeDeletedSecret',
-      audit: 'SecretPurge',
-      method: 'DELETE',
-      path: '/deletedsecrets/:name',
-      action: actions.purge,
-      kind: 'secrets',
-      handle: async (call) => {
-        await secrets.purge(call.grant);
-        return { status: 204, body: undefined };
-      },
-    }),
-    vaultRoute({
-      operation: 'RecoverDeletedSecret',
-      audit: 'SecretRecover',
-      method: 'POST',
-      path: '/deletedsecrets/:name/recover',
-      action: actions.recover,
-      kind: 'secrets',
-      handle: async (call) => found(call, await secrets.recover(call.grant)),
-    }),
   ];
 }
 
@@ -233,8 +114,6 @@ function outContentTypeOf(call: VaultCall): CertificateFormat | undefined {
   );
 }
 
-type AnyCall = Pick<VaultCall, 'origin' | 'grant' | 'apiVersion'>;
-
 function found(call: AnyCall, secret: Secret): Reply {
   const body = secretWire(call, secret);
   return { status: 200, body, id: body.id };
@@ -249,9 +128,11 @@ function secretWire(call: AnyCall, secret: Secret): SecretWire {
   return bundle(call, secret, `${call.origin}/secrets/${secret.name}/${secret.version.version}`);
 }
 
-/** An item of a list: as the bundle, without value, its id without version. */
-function itemWire(call: AnyCall, secret: Secret): SecretWire {
-  return bundle(call, secret, `${call.origin}/secrets/${secret.name}`);
+/** An item of a list: as the bundle, without value, its id without version in a list of secrets. */
+function itemWire(call: AnyCall, secret: Secret, { withVersion }: { withVersion: boolean }): SecretWire {
+  return withVersion
+    ? secretWire(call, secret)
+    : bundle(call, secret, `${call.origin}/secrets/${secret.name}`);
 }
 
 function bundle(call: AnyCall, secret: Secret, id: string) {

@@ -19,7 +19,8 @@ const endOfTime = 253_402_300_799;
 const mostTags = 15;
 const halfPair = 'It holds half of a surrogate pair.';
 
-const time = v.nullish(
+/** A time in Unix seconds; null counts as not given. */
+export const timeSchema = v.nullish(
   v.pipe(
     v.number('It must be a whole number of seconds since 1970.'),
     v.integer('It must be a whole number of seconds since 1970.'),
@@ -39,7 +40,7 @@ export function objectSchema<E extends v.ObjectEntries>(entries: E) {
 
 /** The attributes that a caller may set; read-only ones are ignored, as Azure does. */
 export const attributesSchema = v.nullish(
-  objectSchema({ enabled: v.nullish(v.boolean()), nbf: time, exp: time }),
+  objectSchema({ enabled: v.nullish(v.boolean()), nbf: timeSchema, exp: timeSchema }),
 );
 
 type Tags = Readonly<Record<string, string>>;

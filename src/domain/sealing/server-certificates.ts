@@ -5,7 +5,12 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Log } from '../../core/log.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
-import { certificateTimes, createAuthority, issueLeaf } from '../../crypto/x509/authority.ts';
+import {
+  certificateTimes,
+  createAuthority,
+  issueLeaf,
+  type LeafKeyType,
+} from '../../crypto/x509/authority.ts';
 import { permittedNames } from '../../crypto/x509/name-constraints.ts';
 import { coversNames } from '../../crypto/x509/server-names.ts';
 import type { SealedItems } from './sealed-items.ts';
@@ -25,6 +30,8 @@ export interface ServerLeaf {
 export interface ServerCertificates {
   readonly authorityPem: string;
   leaf(names: LeafNames): Promise<ServerLeaf>;
+  /** An RSA-2048 leaf, apart from the listener's, for statements that the server signs. */
+  signingLeaf(names: LeafNames): Promise<ServerLeaf>;
 }
 
 const authorityItem = 'authority';
@@ -53,7 +60,13 @@ export async function openServerCertificates(
   const authority = await openAuthority(deps, permitted);
   return {
     authorityPem: authority.certificatePem,
-    leaf: (names) => openLeaf(deps, authority, names),
+    leaf: (names) => openLeaf(deps, authority, { item: `leaf/${names.dnsNames.join(',')}`, names }),
+    signingLeaf: (names) =>
+      openLeaf(deps, authority, {
+        item: `signing-leaf/${names.dnsNames.join(',')}`,
+        names,
+        keyType: 'RSA-2048',
+      }),
   };
 }
 
@@ -98,9 +111,15 @@ interface StoredAuthority {
   readonly covers: string;
 }
 
-async function openLeaf(deps: Deps, authority: Authority, names: LeafNames): Promise<ServerLeaf> {
-  const item = `leaf/${names.dnsNames.join(',')}`;
-  const stored = await deps.items.get(item);
+interface WantedLeaf {
+  /** Name of the sealed item that it is kept in. */
+  readonly item: string;
+  readonly names: LeafNames;
+  readonly keyType?: LeafKeyType;
+}
+
+async function openLeaf(deps: Deps, authority: Authority, of: WantedLeaf): Promise<ServerLeaf> {
+  const stored = await deps.items.get(of.item);
   if (stored !== undefined) {
     const { chainPem, privateKey } = JSON.parse(stored.exposeText()) as StoredLeaf;
     const times = timesOf(chainPem);
@@ -112,14 +131,10 @@ async function openLeaf(deps: Deps, authority: Authority, names: LeafNames): Pro
       return { chainPem, privateKeyPem: SecretBytes.fromText(privateKey), ...times };
     }
   }
-  return makeLeaf(deps, authority, { item, names });
+  return makeLeaf(deps, authority, of);
 }
 
-async function makeLeaf(
-  deps: Deps,
-  authority: Authority,
-  of: { item: string; names: LeafNames },
-): Promise<ServerLeaf> {
+async function makeLeaf(deps: Deps, authority: Authority, of: WantedLeaf): Promise<ServerLeaf> {
   const permitted = await permittedNames(authority.certificatePem);
   const { dnsNames, ipAddresses } = of.names;
   if (
@@ -133,6 +148,7 @@ async function makeLeaf(
     ipAddresses: [...ipAddresses],
     now: deps.clock.now(),
     validityDays: leafDays,
+    ...(of.keyType === undefined ? {} : { keyType: of.keyType }),
   });
   const record: StoredLeaf = { chainPem, privateKey: privateKeyPem.exposeText() };
   await deps.items.put(of.item, SecretBytes.fromText(JSON.stringify(record)));

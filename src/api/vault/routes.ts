@@ -1,0 +1,29 @@
+/** Every operation of the vault data plane. */
+import type { KeyUse } from '../../domain/keys/key-use.ts';
+import type { Keys } from '../../domain/keys/keys.ts';
+import type { KeyRelease } from '../../domain/keys/release.ts';
+import type { KeyRotation } from '../../domain/keys/rotation.ts';
+import type { Secrets } from '../../domain/secrets/secrets.ts';
+import type { VaultRoute } from '../route.ts';
+import { keyUseRoutes } from './key-use.ts';
+import { keyRoutes } from './keys.ts';
+import { secretRoutes } from './secrets.ts';
+
+/** What the operations work with. */
+export interface VaultNouns {
+  readonly secrets: Secrets;
+  readonly keys: {
+    readonly keys: Keys;
+    readonly use: KeyUse;
+    readonly rotation: KeyRotation;
+    readonly release: KeyRelease;
+  };
+}
+
+export function vaultRoutes({ secrets, keys }: VaultNouns): readonly VaultRoute[] {
+  return [
+    ...secretRoutes(secrets),
+    ...keyRoutes(keys.keys, keys.rotation),
+    ...keyUseRoutes(keys.use, keys.release),
+  ];
+}
