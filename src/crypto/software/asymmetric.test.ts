@@ -17,8 +17,10 @@ import {
   withKey,
 } from '../../../test/support/asymmetric-keys.ts';
 import { encrypt } from '../../../test/support/rsa-ciphertexts.ts';
+import { silentLog } from '../../core/log.ts';
 import { findEncryptionAlgorithm } from '../algorithms.ts';
 import { KeyHandleClosed, NotDecrypted } from '../provider.ts';
+import { createAsymmetricEngine } from './asymmetric.ts';
 
 const rsa = {
   1025: await rsaPair(1025),
@@ -261,4 +263,33 @@ test('slow signatures leave the event loop free, and cheap ones do not queue beh
   expect(ended).toHaveLength(13);
   slow.close();
   quick.close();
+});
+
+test('calls take the pool only when it is their turn', async () => {
+  const waiting: (() => void)[] = [];
+  const engine = createAsymmetricEngine({
+    log: silentLog,
+    turns: async (run) => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return run();
+    },
+  });
+  const key = engine.load(rsa[2048].pkcs8);
+  const digest = randomBytes(32);
+  let ended = 0;
+  const calls = [
+    key.sign(row('RS256'), digest),
+    key.decrypt(oaep256, encrypt(rsa[2048].publicKey, oaep256, digest)),
+  ];
+  for (const call of calls) call.finally(() => (ended += 1));
+  expect(await key.verify(row('RS256'), digest, Buffer.alloc(256))).toBe(false);
+  // Time enough for both, several times over, on the thread that they would have had.
+  await withKey(openssl, rsa[2048], async (other) => {
+    for (let round = 0; round < 20; round += 1) await other.sign(row('RS256'), digest);
+  });
+  expect(ended).toBe(0);
+  expect(waiting).toHaveLength(2);
+  key.close();
+  for (const start of waiting) start();
+  expect(await Promise.all(calls)).toHaveLength(2);
 });

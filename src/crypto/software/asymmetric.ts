@@ -36,18 +36,11 @@ export interface AsymmetricEngine {
   readonly kind: 'openssl' | 'fallback';
 }
 
-/** Where OpenSSL's functions may be found. */
-export interface Library {
-  readonly name: string;
-  /** Throws if they cannot be reached. */
-  open(): Evp;
-}
-
 export interface AsymmetricEngineDeps {
   readonly log: Log;
   readonly insecureForceFallback?: boolean;
-  /** Calls in libuv's pool at once. By default as many as there are processors, but at most 3 of the pool's 4 threads. */
-  readonly callsInPool?: number;
+  /** Who may use libuv's pool; by default this engine alone, with as many calls at once as processors, at most 3. */
+  readonly turns?: Turns;
 }
 
 /** libuv's pool has 4 threads unless `UV_THREADPOOL_SIZE` says otherwise; one must be left for files and names. */
@@ -55,38 +48,27 @@ const mostInPool = 3;
 
 /** Native when it loads and passes its self-test, else the plain fallback; `log` says which and why. */
 export function createAsymmetricEngine(deps: AsymmetricEngineDeps): AsymmetricEngine {
-  const libraries: readonly Library[] = [
-    { name: 'the libraries of this process', open: () => openEvp(null) },
-    { name: 'the libcrypto of this process', open: () => openEvp(loadedLibcrypto()) },
-  ];
-  return chooseEngine(deps, deps.insecureForceFallback === true ? [] : libraries);
+  return chooseEngine(deps, () => {
+    if (deps.insecureForceFallback === true) throw new Error('the fallback was asked for');
+    // Never another libcrypto that happens to be loaded: two of them in one process can mix, and crash it.
+    return openEvp(null);
+  });
 }
 
-/** The first library that passes the self-test, else the fallback. */
-export function chooseEngine(
-  { log, callsInPool = Math.min(availableParallelism(), mostInPool) }: AsymmetricEngineDeps,
-  libraries: readonly Library[],
-): AsymmetricEngine {
-  for (const { name, open } of libraries) {
-    try {
-      const evp = open();
-      selfTest(evp);
-      log.info('RSA and EC keys are used through OpenSSL.', { found: name, callsInPool });
-      return openSslEngine(evp, createTurns(callsInPool));
-    } catch (error) {
-      log.warn('OpenSSL cannot be called.', { where: name, error });
-    }
+/** The engine on this library if it can be opened and passes the self-test, else the fallback. */
+export function chooseEngine(deps: AsymmetricEngineDeps, openLibrary: () => Evp): AsymmetricEngine {
+  const { log, turns = createTurns(Math.min(availableParallelism(), mostInPool)) } = deps;
+  try {
+    const evp = openLibrary();
+    selfTest(evp);
+    log.info('RSA and EC keys are used through OpenSSL.');
+    return openSslEngine(evp, turns);
+  } catch (error) {
+    log.warn('OpenSSL cannot be called: RSA and EC keys are used slowly, and RSA1_5 is not decrypted.', {
+      error,
+    });
+    return createFallbackEngine();
   }
-  log.warn('RSA and EC keys are used on the event loop, slowly, and RSA1_5 is not decrypted.');
-  return createFallbackEngine();
-}
-
-/** Symbols of a library that was not there when the process started are found only in itself. */
-function loadedLibcrypto(): string {
-  const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: readonly string[] };
-  const path = sharedObjects.find((name) => /libcrypto[^/\\]*$/.test(name));
-  if (path === undefined) throw new Error('no libcrypto is loaded');
-  return path;
 }
 
 function openSslEngine(evp: Evp, turns: Turns): AsymmetricEngine {

@@ -65,8 +65,8 @@ type Functions = ReturnType<typeof bind>;
 const done = 1;
 
 /**
- * The functions of a library, or with `null` of those that the process was started with (Node's own binary, or the
- * libcrypto that it is linked to). Throws if koffi cannot be loaded, or the library or one of the functions is missing.
+ * The functions of a library, or with `null` of Node's own binary and what it is linked to (dlopen(3)), which serves a
+ * Node.js with a shared OpenSSL too. Throws if koffi cannot be loaded, or the library or one of the functions is missing.
  */
 export function openEvp(path: string | null): Evp {
   const functions = bind(path);

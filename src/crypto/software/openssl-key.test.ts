@@ -76,7 +76,7 @@ test('OpenSSL does not see a signature of the wrong length', () => {
 
 test('a key is freed once, and also one that turns out to be of no use', async () => {
   const { library, calls } = watched();
-  const engine = chooseEngine({ log: silentLog }, [{ name: 'watched', open: () => library }]);
+  const engine = chooseEngine({ log: silentLog }, () => library);
   expect(engine.kind).toBe('openssl');
   const before = calls.freed;
   const key = engine.load(rsa.pkcs8);

@@ -15,11 +15,9 @@ import {
   signatureRow,
   testProvider,
 } from '../../../test/support/software-keys.ts';
-import { silentLog } from '../../core/log.ts';
 import { encryptionAlgorithms, type HashName, signatureAlgorithms } from '../algorithms.ts';
 import {
   type KeyHandle,
-  KeyHandleClosed,
   type KeyProvider,
   type KeySpec,
   type NewKey,
@@ -27,9 +25,7 @@ import {
   type PrivateJwk,
 } from '../provider.ts';
 import { systemRandom as random } from '../random.ts';
-import type { AsymmetricEngine, AsymmetricKey } from './asymmetric.ts';
 import { exportJwk } from './key-pair.ts';
-import { createSoftwareProvider } from './provider.ts';
 
 const { subtle } = webcrypto;
 
@@ -523,128 +519,3 @@ function privateJwkOf(key: NewKey): PrivateJwk {
   );
   return { kty: key.spec.type, members: Object.fromEntries(texts) };
 }
-
-describe('a closed handle', () => {
-  test.each(['RSA-2048', 'P-256', 'oct-256', 'ML-DSA-44'])(
-    'of %s refuses everything, and closing twice is no harm',
-    async (name) => {
-      const handle = await provider.open(made(name).key);
-      handle.close();
-      handle.close();
-      const sign = signatureRow('RS256');
-      const wrap = encryptionRow('RSA-OAEP');
-      const transport = { name: 'CKM_RSA_AES_KEY_WRAP', oaepHash: 'sha1' } as const;
-      const some = new Uint8Array(32);
-      for (const run of [
-        handle.sign(sign, some),
-        handle.verify(sign, some, some),
-        handle.encrypt(wrap, encryption(some)),
-        handle.decrypt(wrap, { ...noParameters, ciphertext: some }),
-        handle.exportWrapped(transport, made('RSA-2048').key.publicJwk),
-        handle.importWrapped(transport, { wrapped: some, isOctets: true }),
-      ])
-        await expect(run).rejects.toBeInstanceOf(KeyHandleClosed);
-    },
-  );
-
-  test('lets end what is under way', async () => {
-    for (const [algorithm, name] of [
-      ['PS512', 'RSA-4096'],
-      ['ES512', 'P-521'],
-      ['ML-DSA-87', 'ML-DSA-87'],
-    ] as const) {
-      const handle = await provider.open(made(name).key);
-      const value = digestOf(algorithm, 'm');
-      const running = Array.from({ length: 8 }, () => handle.sign(signatureRow(algorithm), value));
-      handle.close();
-      await expect(handle.sign(signatureRow(algorithm), value)).rejects.toThrow(KeyHandleClosed);
-      for (const signature of await Promise.all(running))
-        await expect(made(name).handle.verify(signatureRow(algorithm), value, signature)).resolves.toBe(true);
-    }
-  });
-
-  test('leaves the material of the caller as it was', async () => {
-    const { key } = made('P-256');
-    const before = materialOf(key);
-    const handle = await provider.open(key);
-    await handle.sign(signatureRow('ES256'), new Uint8Array(32));
-    handle.close();
-    expect(materialOf(key).equals(before)).toBe(true);
-  });
-
-  test('is not touched by what the caller does to the material', async () => {
-    const key = await provider.generate({ type: 'oct', bits: 256 });
-    const handle = await provider.open(key);
-    const mac = await handle.sign(signatureRow('HS256'), Buffer.from('m'));
-    key.material.wipe();
-    expect(await handle.sign(signatureRow('HS256'), Buffer.from('m'))).toEqual(mac);
-    handle.close();
-  });
-});
-
-describe('memory', () => {
-  /** An engine that shows the octets which it was given, and signs when it is told to. */
-  function watchedEngine() {
-    const loaded: Uint8Array[] = [];
-    const waiting: (() => void)[] = [];
-    const events: string[] = [];
-    const key: AsymmetricKey = {
-      sign: () =>
-        new Promise((resolve) => {
-          waiting.push(() => resolve(new Uint8Array(1)));
-        }),
-      verify: async () => Promise.reject(new Error('broken')),
-      decrypt: async () => Promise.reject(new NotDecrypted()),
-      close: () => events.push('closed'),
-    };
-    const engine: AsymmetricEngine = {
-      kind: 'fallback',
-      load: (pkcs8) => {
-        loaded.push(pkcs8);
-        return key;
-      },
-    };
-    return { engine, loaded, events, endOne: () => waiting.shift()?.() };
-  }
-
-  const isWiped = (bytes: Uint8Array | undefined) => bytes?.every((byte) => byte === 0);
-
-  test('is parsed once, when first needed, and wiped when the last use has ended', async () => {
-    const { engine, loaded, events, endOne } = watchedEngine();
-    const handle = await createSoftwareProvider({ log: silentLog, random, engine }).open(made('P-256').key);
-    expect(loaded).toHaveLength(0);
-    const row = signatureRow('ES256');
-    const running = [handle.sign(row, new Uint8Array(32)), handle.sign(row, new Uint8Array(32))];
-    expect(loaded).toHaveLength(1);
-    expect(Buffer.from(loaded[0] ?? []).equals(materialOf(made('P-256').key))).toBe(true);
-    handle.close();
-    expect([isWiped(loaded[0]), events]).toEqual([false, []]);
-    endOne();
-    await running[0];
-    expect([isWiped(loaded[0]), events]).toEqual([false, []]);
-    endOne();
-    await running[1];
-    expect([isWiped(loaded[0]), events]).toEqual([true, ['closed']]);
-  });
-
-  test('is wiped also after a use that failed', async () => {
-    const { engine, loaded, events } = watchedEngine();
-    const handle = await createSoftwareProvider({ log: silentLog, random, engine }).open(made('P-256').key);
-    const failing = handle.verify(signatureRow('ES256'), new Uint8Array(32), new Uint8Array(64));
-    handle.close();
-    await expect(failing).rejects.toThrow('broken');
-    expect([isWiped(loaded[0]), events]).toEqual([true, ['closed']]);
-  });
-
-  test('a handle that was never used has nothing to close but its copy', async () => {
-    const { engine, events } = watchedEngine();
-    const handle = await createSoftwareProvider({ log: silentLog, random, engine }).open(made('P-256').key);
-    handle.close();
-    expect(events).toEqual([]);
-  });
-
-  test('material of another size than the key is refused', async () => {
-    const { material } = made('oct-256').key;
-    await expect(provider.open({ spec: { type: 'oct', bits: 128 }, material })).rejects.toThrow(TypeError);
-  });
-});

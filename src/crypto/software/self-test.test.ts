@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Log } from '../../core/log.ts';
-import { chooseEngine, createAsymmetricEngine, type Library } from './asymmetric.ts';
+import { chooseEngine, createAsymmetricEngine } from './asymmetric.ts';
 import { type Evp, type EvpKey, openEvp, type PreparedCall } from './evp.ts';
 import { selfTest } from './self-test.ts';
 
@@ -113,35 +113,26 @@ describe.each(faults)('a library with a fault: %s', (_, library, message) => {
     expect(() => selfTest(library)).toThrow(message);
   });
 
-  test('is passed over, with the reason in the log', () => {
+  test('is not used, for the reason in the log', () => {
     const { log, lines } = recordingLog();
-    expect(chooseEngine({ log }, [{ name: 'broken', open: () => library }]).kind).toBe('fallback');
-    expect(lines).toEqual([
-      expect.stringMatching(message),
-      expect.stringContaining('used on the event loop, slowly'),
-    ]);
+    expect(chooseEngine({ log }, () => library).kind).toBe('fallback');
+    expect(lines).toEqual([expect.stringMatching(message)]);
   });
 });
 
-const missing: Library = {
-  name: 'missing',
-  open() {
-    throw new Error('cannot be loaded');
-  },
-};
-const real: Library = { name: 'real', open: () => evp };
-
-test('the next library is tried when one cannot be loaded', () => {
+test('the fallback serves where the library cannot be opened', () => {
   const { log, lines } = recordingLog();
-  expect(chooseEngine({ log }, [missing, real, missing]).kind).toBe('openssl');
-  expect(lines).toEqual([
-    expect.stringContaining('cannot be loaded'),
-    expect.stringContaining('used through OpenSSL'),
-  ]);
+  const engine = chooseEngine({ log }, () => openEvp('/nowhere/libcrypto.so'));
+  expect(engine.kind).toBe('fallback');
+  expect(lines).toEqual([expect.stringMatching(/OpenSSL cannot be called.*Failed to load/)]);
 });
 
-test('the fallback can be asked for, and says what it is', () => {
+test('the engine that is used is said in the log', () => {
   const { log, lines } = recordingLog();
+  expect(createAsymmetricEngine({ log }).kind).toBe('openssl');
   expect(createAsymmetricEngine({ log, insecureForceFallback: true }).kind).toBe('fallback');
-  expect(lines).toEqual([expect.stringContaining('used on the event loop, slowly')]);
+  expect(lines).toEqual([
+    expect.stringContaining('used through OpenSSL'),
+    expect.stringContaining('the fallback was asked for'),
+  ]);
 });
