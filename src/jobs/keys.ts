@@ -9,7 +9,7 @@ import type { Job } from './scheduler.ts';
 export function keysJob(deps: {
   vaults: Vaults;
   log: Log;
-  runDue: (fence: Fence, vault: Vault) => Promise<readonly DueKey[]>;
+  runDue: (fence: Fence, vault: Vault) => AsyncIterable<DueKey>;
   /** Records a rotation for the auditors; nothing is rotated while that cannot be done. */
   audit: { assertWritable(): void; rotated(vault: Vault, key: DueKey): Promise<void> };
 }): Job {
@@ -19,12 +19,14 @@ export function keysJob(deps: {
     async run(fence) {
       for (const vault of await deps.vaults.list()) {
         deps.audit.assertWritable();
-        for (const key of await deps.runDue(fence, vault)) {
+        for await (const key of deps.runDue(fence, vault)) {
           const { what, error, ...which } = key;
           if (what === 'failed')
             deps.log.error('a key that is due cannot be seen to', { vault: vault.name, ...which, error });
           else deps.log.info(`key: ${what}`, { vault: vault.name, ...which });
           if (what === 'rotated') await deps.audit.rotated(vault, key);
+          // Before the next one is begun.
+          deps.audit.assertWritable();
         }
       }
     },

@@ -27,7 +27,7 @@ export interface KeyParts {
   readonly rotation: KeyRotation;
   readonly release: KeyRelease;
   /** What the job does with the keys of a vault: rotates those whose policy says so, marks those near their expiry. */
-  readonly runDue: (fence: Fence, vault: Vault) => Promise<readonly DueKey[]>;
+  readonly runDue: (fence: Fence, vault: Vault) => AsyncIterable<DueKey>;
   /** Closes every handle. */
   close(): void;
 }

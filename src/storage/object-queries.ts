@@ -42,6 +42,8 @@ interface DuePage {
   readonly vaultId: string;
   readonly kind: string;
   readonly now: number;
+  readonly afterDue: number;
+  readonly afterName: string;
   readonly limit: number;
 }
 
@@ -151,8 +153,13 @@ export const objectQueries = {
       .where('objects.vault_id', '=', p.vaultId)
       .where('objects.kind', '=', p.kind)
       .where('objects.due_at', '<=', p.now)
+      .where('objects.due_at', '>=', p.afterDue)
+      .where((where) =>
+        where.or([where('objects.due_at', '>', p.afterDue), where('objects.name_key', '>', p.afterName)]),
+      )
       .where('objects.deleted', '=', 0)
       .orderBy('objects.due_at')
+      .orderBy('objects.name_key')
       .limit(p.limit)
       .select([...headColumns, ...metadataColumns]),
   ),

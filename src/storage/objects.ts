@@ -43,8 +43,9 @@ export function createObjectReader({ read }: Pick<Database, 'read'>): ObjectRead
       const page = { ...key, after: range.after ?? '', limit: range.limit };
       return (await queries.sealedVersions(read, page)).map(toSealed);
     },
-    async listDue({ vaultId, kind, now }, limit) {
-      const rows = await queries.due(read, { vaultId, kind, now, limit });
+    async listDue(of, { after, limit }) {
+      const { dueAt: afterDue, nameKey: afterName } = after ?? { dueAt: -1, nameKey: '' };
+      const rows = await queries.due(read, { ...of, afterDue, afterName, limit });
       return rows.map((row): HeadAndVersion => ({ head: toHead(row), version: toVersion(row) }));
     },
     async dueForPurge(vaultId, now, limit) {

@@ -49,6 +49,22 @@ test.concurrent.each([
   });
 });
 
+const newestKeys = '@azure/keyvault-keys';
+const oldestKeys = 'keyvault-keys-oldest';
+
+test.concurrent.each([
+  ['@azure/identity', newestKeys],
+  ['identity-2', newestKeys],
+  ['@azure/identity', oldestKeys],
+  ['identity-1', oldestKeys],
+])('all of KeyClient and CryptographyClient works with %s and %s', async (identity, keys) => {
+  const args = ['exec', '--data', folder.path, '--', 'node', join(programs, 'keys.mjs')];
+  const env = { IDENTITY: identity, KEYVAULT_KEYS: keys };
+  const { code, stdout, stderr } = await strongroom(args, { env });
+  const rotation = keys === newestKeys ? 'with' : 'without';
+  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `done ${rotation} rotation\n`, stderr: '' });
+});
+
 test.concurrent.each(['@azure/identity', 'identity-4', 'identity-3', 'identity-2', 'identity-1'])(
   'the managed identity signs in through %s, without a client secret in the environment',
   async (identity) => {

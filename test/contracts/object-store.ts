@@ -1,57 +1,19 @@
 /** What every store of objects with versions must do; run on each database. */
 import { describe, expect, it } from 'vitest';
-import type { VaultKeyStore } from '../../src/domain/sealing/sealing-store.ts';
-import type { VaultStore } from '../../src/domain/vaults/vault-store.ts';
 import {
-  type ObjectHead,
   type ObjectKey,
-  type ObjectReader,
   type ObjectWriter,
   type SealedVersion,
   StaleVaultKey,
 } from '../../src/domain/versioned/object-store.ts';
-import { guid, objectKey, sealedVersion, vaultKeyRow, vaultRecord, versionId } from './rows.ts';
-
-export interface ObjectStores {
-  readonly reader: ObjectReader;
-  readonly writer: ObjectWriter;
-  /** A writer of another process: it takes no turns with `writer`. */
-  readonly other: ObjectWriter;
-  /** A writer that runs `before` between reading a state and writing what was decided on it. */
-  readonly writerBehind: (before: () => Promise<unknown>) => ObjectWriter;
-  readonly vaults: VaultStore;
-  readonly vaultKeys: VaultKeyStore;
-}
-
-const all = { after: undefined, limit: 100 };
-const metadataOf = ({ envelope: _sealed, ...version }: SealedVersion) => version;
-
-function liveHead(name: string, current: SealedVersion): ObjectHead {
-  return {
-    name,
-    currentVersion: current.version,
-    deletedAt: undefined,
-    purgeAt: undefined,
-    detail: undefined,
-    dueAt: undefined,
-  };
-}
+import { objectDueContract } from './object-due.ts';
+import { all, liveHead, metadataOf, type ObjectStores, openObjectStores } from './object-stores.ts';
+import { guid, objectKey, sealedVersion, versionId } from './rows.ts';
 
 /** Defines the suite; `makeStores` gives stores of one database each time, empty but for the root key of `rows.ts`. */
 export function objectStoreContract(makeStores: () => Promise<ObjectStores>): void {
-  /** Stores with the vaults 1 and 2, each with its first key. */
-  async function open() {
-    const stores = await makeStores();
-    for (const n of [1, 2]) await stores.vaults.add(vaultRecord(n), vaultKeyRow(guid(n)));
-    const put = (key: ObjectKey, head: ObjectHead | 'same' | undefined, ...add: SealedVersion[]) =>
-      stores.writer.change(key, { version: undefined }, () => ({ head, add, result: undefined }));
-    const create = async (key: ObjectKey, name: string, ...versions: SealedVersion[]) => {
-      const current = versions.at(-1);
-      if (current === undefined) throw new Error('an object has a version');
-      await put(key, liveHead(name, current), ...versions);
-    };
-    return { ...stores, put, create };
-  }
+  const open = () => openObjectStores(makeStores);
+  objectDueContract(open);
 
   describe('object store', () => {
     it('gives back every column as it was written', async () => {

@@ -7,7 +7,7 @@ import {
   type SealedItemStore,
   StaleRootKey,
 } from '../../src/domain/sealing/sealing-store.ts';
-import type { ObjectStores } from './object-store.ts';
+import type { ObjectStores } from './object-stores.ts';
 import { guid, objectKey, sealedVersion, vaultKeyRow, vaultRecord, versionId } from './rows.ts';
 
 export interface SealingStores extends ObjectStores {

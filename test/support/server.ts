@@ -28,8 +28,14 @@ export interface TestServer {
   readonly clientSecret: string;
   /** The operator's operations. */
   control<T>(operation: string, input?: object): Promise<T>;
-  /** Stops the server, keeps its data, and serves it again; `between` runs while it is stopped. */
-  restart(between?: () => Promise<void> | void): Promise<void>;
+  /**
+   * Stops the server, keeps its data, and serves it again; `between` runs while it is stopped. `other` settings hold
+   * until the next restart, besides those of the first start.
+   */
+  restart(
+    between?: (() => Promise<void> | void) | undefined,
+    other?: Readonly<Record<string, unknown>>,
+  ): Promise<void>;
   /** Runs one statement, with `?` for its parameters, on the database of the stopped server; answers the rows changed. */
   alter(statement: string, ...parameters: string[]): Promise<number>;
   close(): Promise<void>;
@@ -104,9 +110,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     clientSecret: environment.clientSecret,
     control: async <T>(operation: string, input: object = {}) =>
       (await service.control(operation, input)) as T,
-    async restart(between) {
+    async restart(between, other = {}) {
       await service.close();
       await between?.();
+      config = loadConfig({ flags: { ...flags, ...other }, environment: {} });
       service = await open();
       ports = await service.start();
     },

@@ -6,9 +6,16 @@ import type { Key, KeyAttributes } from '../../domain/keys/key-objects.ts';
 import { parseKeyTransportAlgorithm } from '../../domain/keys/key-spec.ts';
 import type { KeyChoices, WrappedKey } from '../../domain/keys/keys.ts';
 import type { Vault } from '../../domain/vaults/vault.ts';
-import { has } from '../versions.ts';
+import { type ApiVersion, has } from '../versions.ts';
 import type { AnyCall } from './object-routes.ts';
-import { type AttributesWire, attributesWire, objectSchema, tagsSchema, timeSchema } from './wire.ts';
+import {
+  type AttributesWire,
+  attributesWire,
+  isJsonObject,
+  objectSchema,
+  tagsSchema,
+  timeSchema,
+} from './wire.ts';
 
 const longestTag = 256;
 /** Characters: far more than a private RSA-4096 key takes. */
@@ -68,13 +75,19 @@ const badKey = 'The property "key" must be a valid JsonWebKey object.';
 export const importSchema = objectSchema({
   ...common,
   Hsm: v.nullish(v.boolean()),
-  key: v.custom<Readonly<Record<string, unknown>>>(
-    (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
-    badKey,
-  ),
+  // What is no JWK is refused by `parseImportedKey`, in Azure's own words.
+  key: v.optional(v.unknown()),
 });
 
 const operationsSchema = common.key_ops;
+
+/** The api-version that brought keys for algorithms other than those of RFC 7518. */
+export const akpSince = '2026-05-01-preview';
+
+/** Whether the caller's version has keys of the type. */
+export function hasType(version: ApiVersion, type: string): boolean {
+  return type !== 'AKP' || has(version, akpSince);
+}
 
 /** A type of the API apart into what it is and where it is to be. */
 export function splitKty(kty: VaultKty): { type: 'EC' | 'RSA' | 'oct' | 'AKP'; hsm: boolean } {
@@ -107,18 +120,20 @@ export function choicesOf(body: v.InferOutput<typeof updateSchema>): Omit<KeyCho
 
 /** The key of an import: its type, its operations, and where its private part comes from. */
 export function parseImportedKey(
+  { grant: { vault }, apiVersion }: AnyCall,
   body: v.InferOutput<typeof importSchema>,
-  vault: Vault,
 ): Pick<KeyChoices, 'hsm' | 'operations'> & { from: PlainKey | WrappedKey } {
-  const { kty: named, key_ops: operations, key_hsm: wrapped } = body.key;
+  const key = isJsonObject(body.key) ? body.key : {};
+  const { kty: named, key_ops: operations, key_hsm: wrapped } = key;
   const kty = vaultKeyTypes.find((known) => known === named);
   const parsed = v.safeParse(operationsSchema, operations);
   if (kty === undefined || !parsed.success) throw new Failure('badParameter', badKey);
   const { type, hsm: isHsmType } = splitKty(kty);
+  if (!hasType(apiVersion, type)) throw new Failure('badParameter', badKey);
   const hsm = isHsmType || body.Hsm === true;
   const from =
     wrapped === undefined || wrapped === null
-      ? plainKey(body.key, type)
+      ? plainKey(key, type)
       : wrappedKey(wrapped, { type, hsm, vault });
   return { hsm, operations: parsed.output ?? body.key_ops ?? undefined, from };
 }
@@ -168,7 +183,7 @@ function wrappedKey(
   return {
     algorithm: parseKeyTransportAlgorithm(header.enc),
     wrapped: ciphertext,
-    isOctets: of.type === 'oct',
+    type: of.type,
     under: keyOfIdentifier(header.kid, of.vault),
   };
 }

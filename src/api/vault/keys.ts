@@ -7,11 +7,12 @@ import { parseKeySpec } from '../../domain/keys/key-spec.ts';
 import type { Keys } from '../../domain/keys/keys.ts';
 import type { KeyRotation, ShownPolicy } from '../../domain/keys/rotation.ts';
 import { type Reply, type VaultRoute, vaultRoute } from '../route.ts';
-import { has } from '../versions.ts';
 import {
+  akpSince,
   attributesOf,
   choicesOf,
   createSchema,
+  hasType,
   importSchema,
   keyItemWire,
   keyWire,
@@ -22,9 +23,6 @@ import {
 } from './key-wire.ts';
 import { type AnyCall, objectRoutes } from './object-routes.ts';
 import { objectSchema } from './wire.ts';
-
-/** The api-version that brought keys for algorithms other than those of RFC 7518. */
-const akpSince = '2026-05-01-preview';
 
 const durationText = v.nullish(v.pipe(v.string(), v.maxLength(64)));
 const policySchema = objectSchema({
@@ -64,12 +62,13 @@ function makingRoutes(keys: Keys): VaultRoute[] {
       handle: async (call) => {
         const { body } = call;
         const { type, hsm } = splitKty(body.kty);
-        if (type === 'AKP' && !has(call.apiVersion, akpSince))
+        if (!hasType(call.apiVersion, type))
           throw new Failure('badParameter', `Property kty has invalid value\r\nIt came with ${akpSince}.`);
         const spec = parseKeySpec({
           type,
           size: body.key_size ?? undefined,
-          exponent: body.public_exponent ?? undefined,
+          // Azure's client for Java sends 0 for one that its caller left out.
+          exponent: body.public_exponent || undefined,
           curve: body.crv ?? undefined,
           algorithm: body.alg ?? undefined,
         });
@@ -85,7 +84,7 @@ function makingRoutes(keys: Keys): VaultRoute[] {
       kind: 'keys',
       schema: importSchema,
       handle: async (call) => {
-        const imported = parseImportedKey(call.body, call.grant.vault);
+        const imported = parseImportedKey(call, call.body);
         return found(call, await keys.import(call.grant, { ...choicesOf(call.body), ...imported }));
       },
     }),

@@ -29,7 +29,8 @@ export const timeSchema = v.nullish(
   ),
 );
 
-function isJsonObject(input: unknown): input is Readonly<Record<string, unknown>> {
+/** Whether a parsed JSON value is an object, not an array or null. */
+export function isJsonObject(input: unknown): input is Readonly<Record<string, unknown>> {
   return typeof input === 'object' && input !== null && !Array.isArray(input);
 }
 

@@ -89,6 +89,20 @@ export interface SealedWithKey {
   readonly policy: string | undefined;
 }
 
+/**
+ * The detail as far as it is to be believed of a key's release: where its row says more than what was sealed with the
+ * key, the seal is right.
+ */
+export function withSealed(detail: KeyDetail, { exportable, policy: data }: SealedWithKey): KeyDetail {
+  const { releasePolicy } = detail;
+  const isFixed = releasePolicy !== undefined && data !== undefined;
+  return {
+    ...detail,
+    exportable: detail.exportable && exportable,
+    releasePolicy: isFixed ? { ...releasePolicy, data, immutable: true } : releasePolicy,
+  };
+}
+
 /** The bytes that are sealed: form, flags, the policy with its length, and the provider's material. */
 export function packMaterial(material: SecretBytes, { exportable, policy = '' }: SealedWithKey): SecretBytes {
   const text = Buffer.from(policy, 'utf8');

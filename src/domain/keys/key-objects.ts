@@ -3,7 +3,7 @@ import { unixSeconds } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import type { KeyProvider, NewKey } from '../../crypto/provider.ts';
-import type { Vault } from '../vaults/vault.ts';
+import type { Vault, VaultGrant } from '../vaults/vault.ts';
 import { keyNoun } from '../versioned/nouns.ts';
 import { type Deletion, deletionOf, type Shown } from '../versioned/object-operations.ts';
 import type { ObjectVersion } from '../versioned/object-store.ts';
@@ -76,6 +76,21 @@ export function providerFor({ providers }: KeyDeps, vault: Vault, hsm: boolean):
   return providers.hsm;
 }
 
+/** What a version is, for one that is to follow it: that a key may leave, and under which policy, as it was sealed. */
+export async function inheritedDetail(
+  objects: VersionedObjects<OpenKey>,
+  grant: VaultGrant,
+  { version, detail: text }: ObjectVersion,
+): Promise<KeyDetail> {
+  const detail = parseKeyDetail(text);
+  if (!detail.exportable && detail.releasePolicy === undefined) return detail;
+  const { value } = await objects.readValue(grant, version);
+  return value.sealedDetail();
+}
+
+/** Seconds for which a key that others are wrapped for lives, where nothing is said of it: two days (recorded). */
+const transferKeyLifetime = 172_800;
+
 /** A new version of a key, ready to be added. */
 export function newKeyVersion(
   deps: KeyDeps,
@@ -98,7 +113,7 @@ export function newKeyVersion(
     version: deps.random.version(),
     enabled: of.enabled ?? true,
     notBefore: of.notBefore,
-    expires: of.expires,
+    expires: of.expires ?? (operations.includes('import') ? now + transferKeyLifetime : undefined),
     created: now,
     updated: now,
     managed: false,

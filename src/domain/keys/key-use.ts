@@ -106,12 +106,12 @@ export function createKeyUse(deps: Deps): KeyUse {
         return opaque(() => handle.decrypt(algorithm, input));
       });
     },
-    async unwrapPrivate({ vault }, { under, algorithm, wrapped, isOctets }) {
+    async unwrapPrivate({ vault }, { under, type, algorithm, wrapped }) {
       // The caller was granted the import; which key it was wrapped for is said by the blob.
       const grant = systemGrant(vault, actions.import, { kind: 'keys', name: under.name });
       const asked = { version: under.version, operation: 'import' as const };
       const { result } = await use(grant, asked, (_key, { handle }) =>
-        opaque(() => handle.importWrapped(algorithm, { wrapped, isOctets })),
+        opaque(() => handle.importWrapped(algorithm, { wrapped, isOctets: type === 'oct' })),
       );
       return result;
     },
@@ -139,6 +139,8 @@ async function withKey<T>(
       return { key, result: await of.work(key, await found.value.open()) };
     } catch (error) {
       if (!(error instanceof KeyHandleClosed) || reads === mostReads) throw error;
+    } finally {
+      if ('isOwn' in found) found.value.close();
     }
   }
 }

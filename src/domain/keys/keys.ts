@@ -10,7 +10,7 @@ import { keyNoun } from '../versioned/nouns.ts';
 import { createObjectBackups, type ObjectBackups } from '../versioned/object-backup.ts';
 import { createObjectOperations, type ObjectOperations } from '../versioned/object-operations.ts';
 import type { OpenedVersion } from '../versioned/value-cache.ts';
-import { CurrentVersionChanged, type VersionedObjects } from '../versioned/versioned-objects.ts';
+import { ObjectChanged, type VersionedObjects } from '../versioned/versioned-objects.ts';
 import type { AttestationVerifier } from './attestation.ts';
 import {
   canEver,
@@ -21,6 +21,7 @@ import {
   usualOperations,
 } from './key-detail.ts';
 import {
+  inheritedDetail,
   type Key,
   type KeyAttributes,
   type KeyDeps,
@@ -51,7 +52,8 @@ export interface KeyChoices extends KeyAttributes {
 export interface WrappedKey {
   readonly algorithm: KeyTransportAlgorithm;
   readonly wrapped: Uint8Array;
-  readonly isOctets: boolean;
+  /** What it is said to be. */
+  readonly type: KeySpec['type'];
   /** The key that it is wrapped for. */
   readonly under: { readonly name: string; readonly version: string | undefined };
 }
@@ -91,8 +93,7 @@ export function createKeys(deps: Deps): Keys {
       assertGranted(grant, actions.import);
       if (!('wrapped' in from))
         return addKey(deps, grant, { choices, type: from.kty, make: (provider) => provider.import(from) });
-      const made = await deps.unwrapPrivate(grant, from);
-      return addKey(deps, grant, { choices, type: made.spec.type, make: async () => made });
+      return addKey(deps, grant, { choices, type: from.type, make: () => unwrapped(deps, grant, from) });
     },
     known(grant, version) {
       assertGranted(grant, actions.get);
@@ -126,6 +127,13 @@ function keyBackups(deps: Deps): ObjectBackups {
   };
 }
 
+async function unwrapped(deps: Deps, grant: VaultGrant, from: WrappedKey): Promise<NewKey> {
+  const made = await deps.unwrapPrivate(grant, from);
+  if (made.spec.type !== from.type)
+    throw new Failure('badParameter', `The key that was wrapped is not of type ${from.type}.`);
+  return made;
+}
+
 async function addKey(
   deps: Deps,
   grant: VaultGrant,
@@ -140,15 +148,15 @@ async function addKey(
   let made: NewKey | undefined;
   for (;;) {
     const current = await currentVersion(deps, grant);
-    const rules = newKeyRules(deps, { choices, type, vault: grant.vault, was: current?.value.detail });
+    const was = current && (await inheritedDetail(deps.objects, grant, current.version));
+    const rules = newKeyRules(deps, { choices, type, vault: grant.vault, was });
     made ??= await make(by);
     const next = newKeyVersion(deps, made, { ...choices, ...rules, by });
     try {
-      const after = current === undefined ? {} : { after: current.version.version };
-      return toKey(await deps.objects.add(grant, { next, ...after }));
+      return toKey(await deps.objects.add(grant, { next, after: current }));
     } catch (error) {
       // What the new version may be was decided on the one before it, which is another one by now.
-      if (!(error instanceof CurrentVersionChanged)) throw error;
+      if (!(error instanceof ObjectChanged)) throw error;
     }
   }
 }
@@ -189,13 +197,16 @@ function changedPolicy(
   of: Omit<ReleaseChange, 'wrapsSecurely'> & { operations: readonly KeyOperation[] },
 ): ReleasePolicy | undefined {
   const { policy, previous, operations } = of;
-  const wrapsSecurely = operations.some((one) => one === 'secureWrapKey' || one === 'secureUnwrapKey');
-  assertReleasePolicyRules({ ...of, wrapsSecurely });
+  assertReleasePolicyRules({ ...of, wrapsSecurely: wrapsSecurely(operations) });
   if (policy === undefined) return previous;
   const parsed = parseReleasePolicy(policy, previous);
   // A policy that could never be satisfied is refused now; who it names is asked when a key is released.
   attestations.assertTrusted(authoritiesOf(readReleaseRules(parsed.data)));
   return parsed;
+}
+
+function wrapsSecurely(operations: readonly KeyOperation[]): boolean {
+  return operations.includes('secureWrapKey') || operations.includes('secureUnwrapKey');
 }
 
 function exportableChanged(): Failure {
@@ -240,6 +251,10 @@ function assertOperations(of: {
     throw refused('The operation export is for exportable keys.');
   if (operations.includes('import') && (operations.length > 1 || !hsm)) {
     throw refused('The operation import is for an RSA-HSM key that does nothing else.');
+  }
+  // What was wrapped securely would be unwrapped for anyone who may use the key, without an attestation.
+  if (wrapsSecurely(operations) && (operations.includes('unwrapKey') || operations.includes('decrypt'))) {
+    throw refused('The operations unwrapKey and decrypt are not for a key for secure wrap and unwrap.');
   }
 }
 

@@ -2,7 +2,7 @@
 import type { SecretBytes } from '../../core/secret-bytes.ts';
 import { type KeyHandle, KeyHandleClosed, type KeyProvider } from '../../crypto/provider.ts';
 import type { Kind } from '../versioned/versioned-objects.ts';
-import { type KeyDetail, type SealedWithKey, unpackMaterial } from './key-detail.ts';
+import { type KeyDetail, type SealedWithKey, unpackMaterial, withSealed } from './key-detail.ts';
 
 /** Finds the provider that has a key, by its name; throws for one that this server does not have. */
 export type ProviderOf = (name: string) => KeyProvider;
@@ -28,6 +28,14 @@ export class OpenKey {
     return opening;
   }
 
+  /** The detail as the seal confirms it (`withSealed`); the key's handle is not needed for it. */
+  async sealedDetail(): Promise<KeyDetail> {
+    const packed = await this.#unseal();
+    const { material: _, ...sealed } = unpackMaterial(packed);
+    packed.wipe();
+    return withSealed(this.detail, sealed);
+  }
+
   /** The handle is closed as soon as it is there; what is under way with it ends. */
   close(): void {
     this.#closed = true;
@@ -40,12 +48,14 @@ export class OpenKey {
 
   async #make(): Promise<ReadyKey> {
     try {
-      const packed = await this.#unseal();
-      const { material, ...sealed } = unpackMaterial(packed);
       const provider = this.#providerOf(this.detail.provider);
-      const handle = await provider.open({ spec: this.detail.spec, material });
-      packed.wipe();
-      return { handle, sealed };
+      const packed = await this.#unseal();
+      try {
+        const { material, ...sealed } = unpackMaterial(packed);
+        return { handle: await provider.open({ spec: this.detail.spec, material }), sealed };
+      } finally {
+        packed.wipe();
+      }
     } catch (error) {
       // The next use tries again.
       this.#opened = undefined;

@@ -7,10 +7,9 @@ import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { EncryptionAlgorithm, KeyTransportAlgorithm } from '../../crypto/algorithms.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
 import { type AttestationVerifier, assertAttested, environmentKey } from './attestation.ts';
-import type { SealedWithKey } from './key-detail.ts';
+import { withSealed } from './key-detail.ts';
 import type { Key } from './key-objects.ts';
 import { assertFits, type KeyUse, opaque, type Used } from './key-use.ts';
-import type { ReleasePolicy } from './release-policy.ts';
 import { releasePayload } from './release-reply.ts';
 import type { ReleaseSigner } from './release-signer.ts';
 
@@ -60,9 +59,9 @@ export function createKeyRelease(deps: {
     async release(grant, { version, token, nonce, algorithm, apiVersion, kid, show }) {
       assertGranted(grant, actions.release);
       return deps.keys.use(grant, { version, operation: 'release' }, async (key, { handle, sealed }) => {
-        const policy = policyOf(key, sealed);
         // What is sealed with the material decides: a row of the database alone makes no key leave.
-        if (!key.detail.exportable || !sealed.exportable || policy === undefined)
+        const { exportable, releasePolicy: policy } = withSealed(key.detail, sealed);
+        if (!exportable || policy === undefined)
           throw new Failure('keyOperationForbidden', 'Operation release is not permitted on this key.');
         const { claims } = await assertAttested(deps.attestations, { policy, token });
         const environment = environmentKey(claims);
@@ -88,7 +87,7 @@ export function createKeyRelease(deps: {
       const operation = 'secureUnwrapKey';
       return deps.keys.use(grant, { version, operation }, async (key, { handle, sealed }) => {
         assertFits(key, algorithm, 'unwrapKey');
-        const policy = policyOf(key, sealed);
+        const { releasePolicy: policy } = withSealed(key.detail, sealed);
         if (policy === undefined) {
           throw new Failure('keyOperationForbidden', `Operation ${operation} is not permitted on this key.`);
         }
@@ -98,10 +97,4 @@ export function createKeyRelease(deps: {
       });
     },
   };
-}
-
-/** The policy that is enforced: the one that was sealed with the key, if there is one. */
-function policyOf({ detail }: Key, { policy: data }: SealedWithKey): ReleasePolicy | undefined {
-  const { releasePolicy } = detail;
-  return releasePolicy !== undefined && data !== undefined ? { ...releasePolicy, data } : releasePolicy;
 }

@@ -2,10 +2,11 @@
 import { keyActions as actions } from '../../authorization/actions.ts';
 import { assertGranted, systemGrant } from '../../authorization/grant.ts';
 import { unixSeconds } from '../../core/clock.ts';
+import { isFailure } from '../../core/errors.ts';
 import type { Vault, VaultGrant } from '../vaults/vault.ts';
 import type { HeadAndVersion } from '../versioned/object-store.ts';
-import { CurrentVersionChanged, type VersionedObjects } from '../versioned/versioned-objects.ts';
-import { type Key, type KeyDeps, newKeyVersion, providerFor, toKey } from './key-objects.ts';
+import { ObjectChanged, type VersionedObjects } from '../versioned/versioned-objects.ts';
+import { inheritedDetail, type Key, type KeyDeps, newKeyVersion, providerFor, toKey } from './key-objects.ts';
 import { formatKeyState, type KeyState, lifecycleOf, parseKeyState } from './key-state.ts';
 import type { OpenKey } from './open-key.ts';
 import {
@@ -76,54 +77,55 @@ export function createKeyRotation(deps: Deps): KeyRotation {
   };
 }
 
+/** On demand: what has changed while the key was made is what the new version is made from. */
 async function rotate(deps: Deps, grant: VaultGrant): Promise<Key> {
   for (;;) {
-    const { head, version, value } = await deps.objects.readValue(grant, undefined);
-    const { policy } = parseKeyState(head.detail);
-    const { detail } = value;
-    const by = providerFor(deps, grant.vault, detail.hsm);
-    const made = await by.generate(detail.spec);
-    const created = unixSeconds(deps.clock.now());
-    const next = newKeyVersion(deps, made, {
-      ...detail,
-      enabled: true,
-      notBefore: undefined,
-      expires: expiresUnder(policy, created),
-      tags: version.tags,
-      by,
-    });
     try {
-      return toKey(await deps.objects.add(grant, { next, after: version.version }));
+      return await addRotated(deps, grant, await deps.objects.readValue(grant, undefined));
     } catch (error) {
-      // Someone else has rotated or replaced it: the new version is to follow theirs.
-      if (!(error instanceof CurrentVersionChanged)) throw error;
+      if (!(error instanceof ObjectChanged)) throw error;
     }
   }
 }
 
-/** How many keys a job looks at in one go. */
-const batch = 1000;
-
-/** Does what is due with the keys of a vault, and answers what; one key's failure does not hold up the others. */
-export async function runDueKeys(deps: Deps, vault: Vault): Promise<readonly DueKey[]> {
-  const done: DueKey[] = [];
-  for (const due of await deps.objects.listDue(vault.id, batch)) {
-    const { name } = due.head;
-    try {
-      done.push(...(await runDueKey(deps, vault, due)));
-    } catch (error) {
-      done.push({ name, version: due.version.version, what: 'failed', error });
-    }
-  }
-  return done;
+/** Throws `ObjectChanged` if the key is not what the new version was made from, after what may be seconds. */
+async function addRotated(deps: Deps, grant: VaultGrant, from: HeadAndVersion): Promise<Key> {
+  const { policy } = parseKeyState(from.head.detail);
+  const detail = await inheritedDetail(deps.objects, grant, from.version);
+  const by = providerFor(deps, grant.vault, detail.hsm);
+  const made = await by.generate(detail.spec);
+  const created = unixSeconds(deps.clock.now());
+  const next = newKeyVersion(deps, made, {
+    ...detail,
+    enabled: true,
+    notBefore: undefined,
+    expires: expiresUnder(policy, created),
+    tags: from.version.tags,
+    by,
+  });
+  return toKey(await deps.objects.add(grant, { next, after: from }));
 }
 
-async function runDueKey(deps: Deps, vault: Vault, { head, version }: HeadAndVersion): Promise<DueKey[]> {
+/** Does what is due with the keys of a vault, and tells of each; one key's failure does not hold up the others. */
+export async function* runDueKeys(deps: Deps, vault: Vault): AsyncGenerator<DueKey> {
+  for await (const due of deps.objects.listDue(vault.id)) {
+    try {
+      yield* await runDueKey(deps, vault, due);
+    } catch (error) {
+      // Who changed or deleted it meanwhile may have made it not due; if it still is, the next run sees it.
+      if (error instanceof ObjectChanged || isFailure(error, 'keyNotFound')) continue;
+      yield { name: due.head.name, version: due.version.version, what: 'failed', error };
+    }
+  }
+}
+
+async function runDueKey(deps: Deps, vault: Vault, listed: HeadAndVersion): Promise<DueKey[]> {
+  const { head, version } = listed;
   const now = unixSeconds(deps.clock.now());
   const target = { kind: 'keys' as const, name: head.name };
   const due = lifecycleDue(deps.limits, lifecycleOf(parseKeyState(head.detail), version));
   if (isDue(due.rotate, now)) {
-    const rotated = await rotate(deps, systemGrant(vault, actions.rotate, target));
+    const rotated = await addRotated(deps, systemGrant(vault, actions.rotate, target), listed);
     return [{ name: head.name, version: rotated.version.version, what: 'rotated' }];
   }
   const what: DueKey['what'][] = [];
@@ -136,13 +138,15 @@ async function runDueKey(deps: Deps, vault: Vault, { head, version }: HeadAndVer
     expired: isDue(due.expired, now),
   };
   const grant = systemGrant(vault, actions.update, target);
+  let isMarked = false;
   await deps.objects.updateHead(grant, (detail, current) => {
     const state: KeyState = parseKeyState(detail);
     // Decided on what was listed: if the key has changed since, its due time is computed anew and nothing is marked.
-    const isSame = current.version === version.version && current.expires === version.expires;
-    return formatKeyState({ ...state, marks: isSame && what.length > 0 ? marks : state.marks });
+    isMarked =
+      detail === head.detail && current.version === version.version && current.expires === version.expires;
+    return formatKeyState({ ...state, marks: isMarked && what.length > 0 ? marks : state.marks });
   });
-  return what.map((each) => ({ name: head.name, version: version.version, what: each }));
+  return isMarked ? what.map((each) => ({ name: head.name, version: version.version, what: each })) : [];
 }
 
 function isDue(time: number | undefined, now: number): boolean {

@@ -166,7 +166,7 @@ test('readers, writers and several rotations at once lose nothing and leave one 
 function objectsWith(parts: Partial<VersionedDeps<SecretBytes>>) {
   const { core, clock, data } = domain;
   const nothing = () => undefined;
-  const values = { get: nothing, mark: () => 0, put: nothing, saw: nothing, clear: nothing };
+  const values = { get: nothing, mark: () => 0, put: nothing, saw: nothing, forget: nothing, clear: nothing };
   const deps = { reader: createObjectReader(data.db), writer: createObjectWriter(data.db), values, clock };
   return createVersionedObjects({ ...deps, vaultKeys: core.vaultKeys, ...parts }, secretKind);
 }

@@ -60,6 +60,12 @@ export interface RowRange {
   readonly limit: number;
 }
 
+/** A place in the list of what is due. */
+export interface DuePlace {
+  readonly dueAt: number;
+  readonly nameKey: string;
+}
+
 export interface ObjectReader {
   head(key: ObjectKey): Promise<ObjectHead | undefined>;
   /** The head and the asked or current version with its value; undefined if either is missing. */
@@ -74,10 +80,10 @@ export interface ObjectReader {
   ): Promise<readonly HeadAndVersion[]>;
   listVersions(key: ObjectKey, range: RowRange): Promise<readonly ObjectVersion[]>;
   listSealedVersions(key: ObjectKey, range: RowRange): Promise<readonly SealedVersion[]>;
-  /** Live objects of a kind that a job is to look at, with their current versions, the longest due first. */
+  /** Live objects of a kind that a job is to look at, with their current versions, the longest due first, then by name. */
   listDue(
     of: { vaultId: string; kind: ObjectKind; now: number },
-    limit: number,
+    range: { after: DuePlace | undefined; limit: number },
   ): Promise<readonly HeadAndVersion[]>;
   /** Deleted objects of any kind whose time has come, at most `limit`. */
   dueForPurge(vaultId: string, now: number, limit: number): Promise<readonly ObjectKey[]>;

@@ -28,6 +28,8 @@ export interface ValueCache<V> {
    * who was answered with it is answered with the state before.
    */
   saw(key: ObjectKey, head: ObjectHead | undefined): void;
+  /** Forgets an object that has turned out to be another by now. */
+  forget(key: ObjectKey): void;
   /** Forgets everything. */
   clear(): void;
 }
@@ -95,6 +97,7 @@ export function createValueCache<V>(
   feed.subscribe('object', (id) => (id === undefined ? clear() : forget(id)));
   return {
     clear,
+    forget: (key) => forget(objectChangeKey(key)),
     get(key, version) {
       if (!feed.fresh()) return undefined;
       const entry = objects.get(objectChangeKey(key))?.get(version ?? '');

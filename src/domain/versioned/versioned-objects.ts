@@ -23,9 +23,11 @@ import {
   restoreConflict,
 } from './nouns.ts';
 import {
+  type DuePlace,
   type HeadAndVersion,
   type ObjectKey,
   type ObjectReader,
+  type ObjectState,
   type ObjectVersion,
   type ObjectWriter,
   type SealedVersion,
@@ -73,9 +75,12 @@ export interface Addition {
   readonly next: OpenVersion;
   /** The object's own data, if it changes with the version. */
   readonly headDetail?: (current: string | undefined) => string | undefined;
-  /** The version that must still be the current one. */
-  readonly after?: string;
+  /** What the object must still be, head and current version: what `next` was made from. */
+  readonly after?: HeadAndVersion | undefined;
 }
+
+/** A version that was read. What memory does not keep is the caller's own, who undoes its `open` after use. */
+export type ReadVersion<V> = OpenedVersion<V> & { readonly isOwn?: true };
 
 /** Azure refuses to back up an object with more versions (LIMITS.md §2). */
 export const mostVersionsInBackup = 500;
@@ -102,10 +107,10 @@ export interface ImportedObject {
 }
 
 export interface VersionedObjects<V> {
-  /** Adds a version and makes it the current one; 409 while the name is deleted. */
+  /** Adds a version and makes it the current one; 409 while the name is deleted. Throws `ObjectChanged`. */
   add(grant: VaultGrant, addition: Addition): Promise<HeadAndVersion>;
   /** The asked or current version, opened; refuses a disabled one where its noun does. */
-  readValue(grant: VaultGrant, version: string | undefined): Promise<OpenedVersion<V>>;
+  readValue(grant: VaultGrant, version: string | undefined): Promise<ReadVersion<V>>;
   /** The same for a version that is in memory, without waiting; undefined says nothing about others. */
   knownValue(grant: VaultGrant, version: string | undefined): OpenedVersion<V> | undefined;
   update(grant: VaultGrant, version: string | undefined, patch: VersionPatch): Promise<HeadAndVersion>;
@@ -114,8 +119,8 @@ export interface VersionedObjects<V> {
     grant: VaultGrant,
     change: (detail: string | undefined, current: ObjectVersion) => string | undefined,
   ): Promise<HeadAndVersion>;
-  /** Live objects of a vault that a job is to look at, the longest due first. */
-  listDue(vaultId: string, limit: number): Promise<readonly HeadAndVersion[]>;
+  /** Live objects of a vault that a job is to look at, the longest due first; read by and by. */
+  listDue(vaultId: string): AsyncIterable<HeadAndVersion>;
   list(grant: VaultGrant, page: PageRequest): Promise<Page<HeadAndVersion>>;
   /** Empty, not an error, for a name that is not there. */
   listVersions(grant: VaultGrant, page: PageRequest): Promise<{ name: string; page: Page<ObjectVersion> }>;
@@ -139,8 +144,7 @@ export function createVersionedObjects<V>(deps: VersionedDeps<V>, kind: Kind<V>)
     knownValue: (grant, version) => deps.values.get(keyOf(noun, grant), version?.toLowerCase()),
     update: (grant, version, patch) => update(all, grant, { version, patch }),
     updateHead: (grant, change) => updateHead(all, grant, change),
-    listDue: (vaultId, limit) =>
-      deps.reader.listDue({ vaultId, kind: noun.kind, now: unixSeconds(deps.clock.now()) }, limit),
+    listDue: (vaultId) => listDue(deps, noun, vaultId),
     list: (grant, page) => list(deps, noun, { grant, page, deleted: false }),
     listVersions: (grant, page) => listVersions(deps, noun, { grant, page }),
     delete: (grant) => remove(deps, noun, grant),
@@ -166,10 +170,13 @@ async function add<V>(
   const name = nameOf(grant);
   return withFreshKey(deps, key.vaultId, async () => {
     const sealed = await sealVersion(deps, key, next);
-    return deps.writer.change(key, { version: undefined }, ({ head }) => {
+    return deps.writer.change(key, { version: undefined }, ({ head, version: current }) => {
+      if (after !== undefined && !isSame(after, { head, version: current })) {
+        // Memory that has not heard of it yet would only say the same again.
+        deps.values.forget(key);
+        throw new ObjectChanged();
+      }
       if (head?.deletedAt !== undefined) throw deletedButRecoverable(noun, head.name);
-      if (after !== undefined && head === undefined) throw notFound(noun, name);
-      if (after !== undefined && head?.currentVersion !== after) throw new CurrentVersionChanged();
       const detail = headDetail === undefined ? head?.detail : headDetail(head?.detail);
       const newHead = {
         name: head?.name ?? name,
@@ -179,16 +186,23 @@ async function add<V>(
         detail,
         dueAt: dueAt?.(detail, next.version),
       };
-      return { head: newHead, add: [sealed], result: { head: newHead, version: next.version } };
+      const result = { head: newHead, version: next.version };
+      // Written as it is, so that the store vouches for the version too, and not for the head alone.
+      return { head: newHead, add: [sealed], ...(after && { update: after.version }), result };
     });
   });
 }
 
-/** Another version has become the current one since a new one was made from it: make it again. */
-export class CurrentVersionChanged extends Error {
+/** Whether both are one state of the object; members stand in the order in which the store gives them. */
+function isSame({ head, version }: HeadAndVersion, now: ObjectState): boolean {
+  return JSON.stringify([head, version]) === JSON.stringify([now.head, now.version]);
+}
+
+/** The object has changed since a new version was made from what it was: make it again. */
+export class ObjectChanged extends Error {
   constructor() {
-    super('another version has become the current one');
-    this.name = 'CurrentVersionChanged';
+    super('the object has changed since a new version was made from it');
+    this.name = 'ObjectChanged';
   }
 }
 
@@ -196,7 +210,7 @@ async function readValue<V>(
   deps: Parts<V>,
   grant: VaultGrant,
   version: string | undefined,
-): Promise<OpenedVersion<V>> {
+): Promise<ReadVersion<V>> {
   const { noun, open, close } = deps.kind;
   const key = keyOf(noun, grant);
   const asked = version?.toLowerCase();
@@ -211,7 +225,8 @@ async function readValue<V>(
   const value = await open(metadata, () => unseal(deps, key, found.version));
   const opened = { head: found.head, version: metadata, value };
   const now = deps.values.put(key, asked, { opened, mark });
-  if (now === undefined || now === opened) return opened;
+  if (now === undefined) return { ...opened, isOwn: true };
+  if (now === opened) return opened;
   close?.(value);
   return now;
 }
@@ -273,6 +288,22 @@ async function list(
     { after: page.after, limit: page.limit + 1 },
   );
   return pageOf(rows, page.limit, (row) => objectKey(row.head.name));
+}
+
+/** How many objects that are due are read at once. */
+const duePage = 100;
+
+/** By pages from where the last one ended, so that what stays due does not keep the rest from its turn. */
+async function* listDue(deps: Deps, noun: Noun, vaultId: string): AsyncGenerator<HeadAndVersion> {
+  const of = { vaultId, kind: noun.kind, now: unixSeconds(deps.clock.now()) };
+  let after: DuePlace | undefined;
+  for (;;) {
+    const page = await deps.reader.listDue(of, { after, limit: duePage });
+    yield* page;
+    const last = page.at(-1)?.head;
+    if (last?.dueAt === undefined || page.length < duePage) return;
+    after = { dueAt: last.dueAt, nameKey: objectKey(last.name) };
+  }
 }
 
 async function listVersions(
