@@ -30,6 +30,7 @@ import { createSigningKeyStore } from '../storage/signing-keys.ts';
 import { createDirectoryStore, createVaultStore } from '../storage/vaults.ts';
 import type { Data, Tools } from './data.ts';
 import { buildKeys, type KeyParts } from './keys.ts';
+import { publishAuthority } from './published-authority.ts';
 
 /** The ports that are in use; known once the listeners have them. */
 export interface Ports {
@@ -119,7 +120,8 @@ function vaultNames({ config }: Tools, hosts: Hosts): readonly string[] {
   return [`*.vault.${hosts.servedNames().own}`, ...azure];
 }
 
-function openCertificates(
+/** Opened, and its certificate put where clients find it. */
+async function openCertificates(
   { config, clock, log }: Tools,
   data: Data,
   hosts: Hosts,
@@ -127,10 +129,12 @@ function openCertificates(
   const served = hosts.servedNames();
   // Only a server that stands in for Azure's names may make certificates for them.
   const azure = config.localPort === undefined ? [] : served.azure;
-  return openServerCertificates(
+  const opened = await openServerCertificates(
     { items: data.items, clock, log },
     { dnsNames: [served.own, 'localhost', ...azure], ipRanges: ['127.0.0.0/8', '::1/128'] },
   );
+  publishAuthority(config.paths, opened.authorityPem);
+  return opened;
 }
 
 type IdentityParts = ReturnType<typeof buildIdentity>;

@@ -31,7 +31,6 @@ import { identityHeader } from './control.ts';
 import type { Core } from './core.ts';
 import { type Data, isKeeper, type Tools } from './data.ts';
 import { readDevIdentities } from './dev-seed.ts';
-import { publishAuthority } from './published-authority.ts';
 
 export interface Serving {
   /** Ends what is under way and closes the listeners. */
@@ -229,7 +228,7 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
 
 async function openCertificates(tools: Tools, core: Core): Promise<Certificates> {
   const { config, clock, log } = tools;
-  const { tlsCert, tlsKey, paths } = config;
+  const { tlsCert, tlsKey } = config;
   const own =
     tlsCert === undefined || tlsKey === undefined
       ? undefined
@@ -238,7 +237,6 @@ async function openCertificates(tools: Tools, core: Core): Promise<Certificates>
   const served = core.hosts.servedNames();
   const azure = config.localPort === undefined ? [] : served.azure;
   const source = await core.serverCertificates();
-  publishAuthority(paths, source.authorityPem);
   const names = { dnsNames: ['localhost', served.own], ipAddresses: ['127.0.0.1', '::1'] };
   const certificateNames = (serverName: string) =>
     azure.length === 0 && core.hosts.isAzureName(serverName)

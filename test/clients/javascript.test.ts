@@ -79,14 +79,11 @@ test.concurrent.each(['@azure/identity', 'identity-4', 'identity-3', 'identity-2
   },
 );
 
-test('the example in the checkout runs on a server of its own', async () => {
-  const ran = await strongroom([
-    'exec',
-    '--ephemeral',
-    '--',
-    'node',
-    join(checkout, 'examples', 'secrets.mjs'),
-  ]);
+test.each([
+  ['secrets.mjs', 'get       newest: a newer value, first: a value'],
+  ['keys.mjs', 'verify    the document: true, another: false'],
+])('the example %s in the checkout runs on a server of its own', async (name, line) => {
+  const ran = await strongroom(['exec', '--ephemeral', '--', 'node', join(checkout, 'examples', name)]);
   expect(ran).toMatchObject({ code: 0, stderr: '' });
-  expect(ran.stdout).toContain('get       newest: a newer value, first: a value');
+  expect(ran.stdout).toContain(line);
 });

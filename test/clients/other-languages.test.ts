@@ -71,38 +71,45 @@ async function findPython(): Promise<string | undefined> {
   const own = join(checkout, '.venv', 'bin', 'python');
   for (const python of [named, own, findTool('python3')]) {
     if (python === undefined || !existsSync(python)) continue;
-    const { code } = await run(python, ['-c', 'import azure.keyvault.secrets, azure.identity']);
+    const { code } = await run(python, [
+      '-c',
+      'import azure.keyvault.secrets, azure.keyvault.keys, azure.identity',
+    ]);
     if (code === 0) return python;
   }
   return undefined;
 }
 
-test('the Python libraries work, by client secret and as the managed identity', async ({ skip }) => {
-  const python = await findPython();
-  if (!optional('Python client through exec', python !== undefined) || python === undefined) return skip();
-  for (const identity of [[], ['--managed-identity']]) {
-    const args = ['exec', '--data', folder.path, ...identity, '--'];
-    const ran = await strongroom([
-      ...args,
-      python,
-      join(import.meta.dirname, 'programs', 'vault_secrets.py'),
-    ]);
-    expect(ran).toMatchObject({ code: 0, stdout: 'done\n', stderr: '' });
-  }
-});
+/** By client secret and as the managed identity. */
+const identities = [[], ['--managed-identity']];
+
+test.for(['vault_secrets.py', 'vault_keys.py'])(
+  'the Python libraries work, by client secret and as the managed identity: %s',
+  async (name, { skip }) => {
+    const python = await findPython();
+    if (!optional('Python client through exec', python !== undefined) || python === undefined) return skip();
+    for (const identity of identities) {
+      const args = ['exec', '--data', folder.path, ...identity, '--'];
+      const ran = await strongroom([...args, python, join(import.meta.dirname, 'programs', name)]);
+      expect(ran).toMatchObject({ code: 0, stdout: 'done\n', stderr: '' });
+    }
+  },
+);
 
 /** Programs that `.ci/run` builds beforehand, each named by a variable that holds its command line. */
 test.for([
-  ['Go', 'STRONGROOM_GO_CLIENT'],
-  ['Java', 'STRONGROOM_JAVA_CLIENT'],
+  ['Go', 'secrets', 'STRONGROOM_GO_CLIENT'],
+  ['Go', 'keys', 'STRONGROOM_GO_CLIENT'],
+  ['Java', 'secrets', 'STRONGROOM_JAVA_CLIENT'],
+  ['Java', 'keys', 'STRONGROOM_JAVA_CLIENT'],
 ])(
-  'the %s libraries work, by client secret and as the managed identity',
-  async ([language = '', variable = ''], { skip }) => {
+  'the %s libraries for %s work, by client secret and as the managed identity',
+  async ([language = '', noun = '', variable = ''], { skip }) => {
     const words = process.env[variable]?.split(' ') ?? [];
     if (!optional(`${language} client through exec`, words.length > 0, `${variable} names no program`))
       skip();
-    for (const identity of [[], ['--managed-identity']]) {
-      const ran = await strongroom(['exec', '--data', folder.path, ...identity, '--', ...words]);
+    for (const identity of identities) {
+      const ran = await strongroom(['exec', '--data', folder.path, ...identity, '--', ...words, noun]);
       expect(ran).toMatchObject({ code: 0, stdout: 'done\n' });
     }
   },

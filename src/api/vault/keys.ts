@@ -67,7 +67,7 @@ function makingRoutes(keys: Keys): VaultRoute[] {
         const spec = parseKeySpec({
           type,
           size: body.key_size ?? undefined,
-          // Azure's client for Java sends 0 for one that its caller left out.
+          // Azure takes 0 for none (recorded of its client for Java, which always sends a number).
           exponent: body.public_exponent || undefined,
           curve: body.crv ?? undefined,
           algorithm: body.alg ?? undefined,
