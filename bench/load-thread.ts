@@ -1,5 +1,6 @@
 /** A thread of the load (see load.ts): bytes prepared beforehand where they can be, replies counted by their length. */
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ThreadResult, ThreadTask } from './load.ts';
@@ -29,6 +30,7 @@ async function work(): Promise<ThreadResult> {
       socket.write(bytes);
       await replies.next();
       latencies.push(performance.now() - before);
+      if (task.pause !== undefined) await sleep(task.pause);
     }
   };
   await Promise.all(sockets.map(keepBusy));

@@ -17,6 +17,8 @@ export interface Load {
   /** Ends before its time when so many requests were sent. */
   readonly most: number;
   readonly plan: Plan;
+  /** Milliseconds between an answer and the next request of its connection; none by default. */
+  readonly pause?: number;
 }
 
 export interface Measured {

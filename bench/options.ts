@@ -15,7 +15,7 @@ export interface Options {
   readonly versions: number;
 }
 
-const tables = ['get', 'uncached', 'list', 'list1', 'issue', 'validate', 'mixed', 'put', 'scale'];
+const tables = ['get', 'uncached', 'list', 'list1', 'issue', 'validate', 'mixed', 'put', 'keys', 'scale'];
 
 export const usage = `npm run bench -- [options]
 

@@ -11,6 +11,7 @@ import { barsOf } from './bars.ts';
 import { type Committer, fileCommitter, postgresCommitter, sqliteCommitter } from './commits.ts';
 import { type Entrant, names, severalProcesses, startAll, type Workplace } from './entrants.ts';
 import type { Place } from './fill.ts';
+import { measureKeys } from './keys.ts';
 import { measure } from './measure.ts';
 import { type Options, readOptions, usage } from './options.ts';
 import { type Part, partsOf, type Supply } from './parts.ts';
@@ -35,7 +36,9 @@ async function main(options: Options): Promise<void> {
     if (postgres !== undefined) closers.push(() => postgres.remove());
     const bench: Bench = { options, folder, postgres, closers };
     introduce(bench);
-    const bars = [...(await measureTables(bench)), ...(await measureScales(bench))];
+    const bars = await measureTables(bench);
+    if (options.only?.has('keys') ?? true) bars.push(...(await measureKeys(bench)));
+    bars.push(...(await measureScales(bench)));
     printBars(bars);
   } finally {
     for (const close of closers.reverse()) await close();

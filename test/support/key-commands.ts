@@ -252,6 +252,8 @@ const restore = fc.nat(3).map((index) =>
     const known = structuredClone(saved.key);
     model.vault.keys.set(key, known);
     expectReply(reply, bundleOf(model.vault, known, currentOf(known)));
+    const policyOf = await send('GET', pathOf(key, undefined, '/rotationpolicy'));
+    expectReply(policyOf, policyReply(model.vault, known));
   }),
 );
 
@@ -391,7 +393,8 @@ export function keyCommands(
   kinds: readonly ModelKind[],
   { most, restarts }: { most: number; restarts: boolean },
 ) {
-  const making = make(kinds);
+  // Few kinds encrypt, and they are to have their share.
+  const making = make([...kinds, ...kinds.filter(({ encrypts }) => encrypts !== undefined)]);
   const changing = [making, making, making, update, update, rotate, policy, backup, jump];
   const leaving = [remove, recover, recover, purge, restore];
   const showing = [get, getDeleted, list, listVersions];

@@ -61,7 +61,7 @@ export function chooseEngine(deps: AsymmetricEngineDeps, openLibrary: () => Evp)
   try {
     const evp = openLibrary();
     selfTest(evp);
-    log.info('RSA and EC keys are used through OpenSSL.');
+    log.debug('RSA and EC keys are used through OpenSSL.');
     return openSslEngine(evp, turns);
   } catch (error) {
     log.warn('OpenSSL cannot be called: RSA and EC keys are used slowly, and RSA1_5 is not decrypted.', {
