@@ -3,7 +3,7 @@
  * supervisor holds no secret. What it does when processes die is in test/crash/processes.test.ts.
  */
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, readSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { chmod, cp, mkdir, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
@@ -38,6 +38,7 @@ import {
   type TemporaryFolder,
   temporaryFolder,
 } from '../support/process.ts';
+import { memoryHolds } from '../support/process-memory.ts';
 
 const two = ['--workers', '2'];
 
@@ -334,36 +335,4 @@ function keyTextOf(value: unknown): string {
     if (found !== '') return found;
   }
   return '';
-}
-
-/** Whether any writable memory of the process holds the bytes. */
-function memoryHolds(pid: number, bytes: Buffer): boolean {
-  const memory = openSync(`/proc/${pid}/mem`, 'r');
-  try {
-    return readFileSync(`/proc/${pid}/maps`, 'utf8')
-      .split('\n')
-      .some((line) => {
-        const range = /^([0-9a-f]+)-([0-9a-f]+) rw/.exec(line);
-        if (range?.[1] === undefined || range[2] === undefined) return false;
-        return regionHolds(memory, { from: BigInt(`0x${range[1]}`), to: BigInt(`0x${range[2]}`) }, bytes);
-      });
-  } finally {
-    closeSync(memory);
-  }
-}
-
-function regionHolds(memory: number, range: { from: bigint; to: bigint }, bytes: Buffer): boolean {
-  const chunk = Buffer.alloc(4 * 1024 * 1024);
-  for (let at = range.from; at < range.to; at += BigInt(chunk.length - bytes.length)) {
-    const length = Math.min(chunk.length, Number(range.to - at));
-    let got = 0;
-    try {
-      got = readSync(memory, chunk, 0, length, at);
-    } catch {
-      // Reserved, but not there.
-      return false;
-    }
-    if (chunk.subarray(0, got).includes(bytes)) return true;
-  }
-  return false;
 }

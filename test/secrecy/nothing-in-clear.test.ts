@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { formsOfBytes, formsOfText, privateKeyHeads } from '../support/clear-forms.ts';
 import {
   launch,
   program,
@@ -16,6 +17,7 @@ import {
   type TemporaryFolder,
   temporaryFolder,
 } from '../support/process.ts';
+import { type SecretsOfKeys, secretsOfKeys, useKeys } from './keys.ts';
 
 let folder: TemporaryFolder;
 let server: ServerProcess;
@@ -36,26 +38,6 @@ const secrets = {
   passphrase: recognisable(),
 };
 
-/** A text as files may hold it. Base64 is looked for at each of the three offsets that the text may have in it. */
-function formsOf(text: string): Buffer[] {
-  const utf8 = Buffer.from(text, 'utf8');
-  const encoded = [0, 1, 2].flatMap((offset) => {
-    // The characters that depend on what stands before and after are left out.
-    const shifted = Buffer.concat([Buffer.alloc(offset), utf8]).toString('base64');
-    const own = shifted.slice(offset === 0 ? 0 : offset + 1, -4).replace(/=+$/, '');
-    return [own, own.replaceAll('+', '-').replaceAll('/', '_')];
-  });
-  return [
-    utf8,
-    Buffer.from(text, 'utf16le'),
-    Buffer.from(text, 'utf16le').swap16(),
-    Buffer.from(utf8.toString('hex')),
-    Buffer.from(utf8.toString('hex').toUpperCase()),
-    Buffer.from(encodeURIComponent(text)),
-    ...encoded.map((form) => Buffer.from(form)),
-  ];
-}
-
 function filesOf(path: string): string[] {
   return readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) =>
     statSync(join(path, name)).isFile(),
@@ -64,7 +46,10 @@ function filesOf(path: string): string[] {
 
 /** The files under the data folder that hold the text in any form. */
 function holding(text: string): string[] {
-  const forms = formsOf(text);
+  return filesHolding(formsOfText(text));
+}
+
+function filesHolding(forms: readonly Buffer[]): string[] {
   return filesOf(data()).filter((name) => {
     const content = readFileSync(join(data(), name));
     return forms.some((form) => content.includes(form));
@@ -106,6 +91,8 @@ const everyOperation = `
   await wrong.getToken('https://vault.azure.net/.default').catch(() => undefined);
   console.log(JSON.stringify({ refusals, secret: process.env.AZURE_CLIENT_SECRET }));`;
 
+const ofKeys: SecretsOfKeys = secretsOfKeys();
+let keysSaid: { statuses: Record<string, string[]>; blobs: string[]; bodies: Record<string, string> };
 let clientSecret: string;
 let commandOutput = '';
 beforeAll(async () => {
@@ -120,6 +107,12 @@ beforeAll(async () => {
   expect(said.refusals).toEqual([409, 400, 400]);
   clientSecret = said.secret;
   await sendMalformed();
+  const keys = await strongroom(
+    ['exec', '--data', data(), '--', 'node', '--input-type=module', '-e', useKeys],
+    { env: { VALUES: JSON.stringify(ofKeys.values), PORT: String(server.port) } },
+  );
+  expect(keys).toMatchObject({ code: 0, stderr: '' });
+  keysSaid = JSON.parse(keys.stdout);
   const passphraseFile = join(folder.path, 'passphrase');
   await writeFile(passphraseFile, secrets.passphrase);
   const on = ['--data', data()];
@@ -189,7 +182,43 @@ test('the client secret stands in no file', () => {
 test('neither the server nor its commands print any of them', () => {
   const printed = Buffer.from(server.stdout() + server.stderr() + commandOutput);
   for (const text of [...Object.values(secrets), clientSecret]) {
-    for (const form of formsOf(text)) expect(printed.includes(form)).toBe(false);
+    for (const form of formsOfText(text)) expect(printed.includes(form)).toBe(false);
+  }
+});
+
+test('all that was to be done with keys was done, and what was to be refused was refused', () => {
+  const {
+    200: done = [],
+    204: purged = [],
+    400: refused = [],
+    403: forbidden = [],
+    ...rest
+  } = keysSaid.statuses;
+  expect(rest).toEqual({});
+  for (const name of [...done, ...purged]) expect(name).not.toMatch(/^refuse/);
+  for (const name of [...refused, ...forbidden]) expect(name).toMatch(/^refuse/);
+  expect([done.length, purged.length, refused.length, forbidden.length]).toEqual([57, 6, 37, 5]);
+});
+
+test.each(Object.entries(ofKeys.bytes))(
+  '%s stands in no file, output, reply or backup while the server runs',
+  (_name, bytes) => {
+    const forms = formsOfBytes(bytes);
+    expect(filesHolding(forms)).toEqual([]);
+    const printed = Buffer.from(server.stdout() + server.stderr() + commandOutput);
+    const blobs = keysSaid.blobs.map((blob) => Buffer.from(blob, 'base64url'));
+    const replies = Object.values(keysSaid.bodies).map((body) => Buffer.from(body));
+    for (const form of forms) {
+      for (const content of [printed, ...blobs, ...replies]) expect(content.includes(form)).toBe(false);
+    }
+  },
+);
+
+test('no private key, whosever it is, stands anywhere in clear', () => {
+  expect(filesHolding(privateKeyHeads)).toEqual([]);
+  for (const blob of keysSaid.blobs) {
+    const bytes = Buffer.from(blob, 'base64url');
+    for (const head of privateKeyHeads) expect(bytes.includes(head)).toBe(false);
   }
 });
 
@@ -205,6 +234,8 @@ test('none stands in a file after the server has ended and folded its log into t
   await server.end();
   expect(filesOf(data())).not.toContain('strongroom.db-wal');
   for (const text of [...Object.values(secrets), clientSecret]) expect(holding(text)).toEqual([]);
+  expect(filesHolding(Object.values(ofKeys.bytes).flatMap(formsOfBytes))).toEqual([]);
+  expect(filesHolding(privateKeyHeads)).toEqual([]);
   const again = launch(program, ['vault', 'list', '--data', data()], {
     env: { STRONGROOM_PASSPHRASE: secrets.passphrase },
   });

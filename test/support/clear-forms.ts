@@ -38,7 +38,13 @@ export function formsOfBytes(bytes: Buffer): Buffer[] {
     const pairs = part.toString('hex').match(/../g) ?? [];
     const numbers = [...part].map(String);
     return [
-      ...[pairs.join(''), pairs.join('').toUpperCase(), pairs.join(' '), pairs.join(':').toUpperCase(), pairs.join(':')],
+      ...[
+        pairs.join(''),
+        pairs.join('').toUpperCase(),
+        pairs.join(' '),
+        pairs.join(':').toUpperCase(),
+        pairs.join(':'),
+      ],
       ...[numbers.join(','), numbers.join(', ')],
       ...base64Forms(part),
     ];
@@ -61,5 +67,9 @@ export const privateKeyHeads: readonly Buffer[] = [
   ...['11', '12', '13'].map((set) => `020100300b06096086480165030403${set}04`),
 ]
   .map((head) => Buffer.from(head, 'hex'))
-  .flatMap((head) => [head, ...base64Forms(head).map((form) => Buffer.from(form)), Buffer.from(head.toString('hex'))])
+  .flatMap((head) => [
+    head,
+    ...base64Forms(head).map((form) => Buffer.from(form)),
+    Buffer.from(head.toString('hex')),
+  ])
   .concat(Buffer.from('PRIVATE KEY-----'));

@@ -259,3 +259,11 @@ function mlDsaKey(pub: string): KeyObject {
 function uint16(value: number): Buffer {
   return Buffer.of(value >> 8, value & 0xff);
 }
+
+/** Other bytes in base64url, of the same length. */
+export function bent(text: string): string {
+  const bytes = Buffer.from(text, 'base64url');
+  const middle = bytes.length >> 1;
+  bytes[middle] = (bytes[middle] ?? 0) ^ 0x11;
+  return bytes.toString('base64url');
+}

@@ -115,6 +115,7 @@ function badProperty(name: string, why: string): Failure {
   return new Failure('badParameter', `Property ${name} has invalid value\r\n${why}`);
 }
 
+/** What cannot be a name is not repeated: it may be a value that a caller has put in the wrong place, and is audited. */
 function quoted(name: string): string {
-  return `'${name.slice(0, 64)}'`;
+  return /^[\w-]{1,24}$/.test(name) ? `'${name}'` : "'…'";
 }

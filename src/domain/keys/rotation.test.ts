@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type KeyDomain, noChoices, openKeyDomain } from '../../../test/support/key-domain.ts';
 import { keyActions as actions } from '../../authorization/actions.ts';
+import { Failure } from '../../core/errors.ts';
 import type { KeyChoices, Keys } from './keys.ts';
 import type { DueKey } from './rotation.ts';
 
@@ -179,6 +180,18 @@ describe('a run of the job', () => {
       [first, 'expired'],
       [putOff, 'nearExpiry'],
     ]);
+  });
+
+  test('ends when the storage cannot be reached, and the next one does all of it', async () => {
+    const keys = [await create(), await create()];
+    for (const name of keys) await setPolicy(name, 'P7D');
+    domain.clock.advance(7 * day);
+    domain.whileWriting(() => Promise.reject(new Failure('unavailable', 'The storage is away.')));
+    await expect(runDue()).rejects.toMatchObject({ kind: 'unavailable' });
+    expect([await versionsOf(keys[0] ?? ''), await versionsOf(keys[1] ?? '')]).toEqual([1, 1]);
+    expect((await runDue()).map(({ name, what }) => [name, what])).toEqual(
+      keys.map((name) => [name, 'rotated']),
+    );
   });
 
   test('comes to the last key, however many cannot be seen to', async () => {

@@ -106,7 +106,10 @@ async function addRotated(deps: Deps, grant: VaultGrant, from: HeadAndVersion): 
   return toKey(await deps.objects.add(grant, { next, after: from }));
 }
 
-/** Does what is due with the keys of a vault, and tells of each; one key's failure does not hold up the others. */
+/**
+ * Does what is due with the keys of a vault, and tells of each. One key's failure does not hold up the others; storage
+ * that cannot be reached ends the run.
+ */
 export async function* runDueKeys(deps: Deps, vault: Vault): AsyncGenerator<DueKey> {
   for await (const due of deps.objects.listDue(vault.id)) {
     try {
@@ -114,6 +117,7 @@ export async function* runDueKeys(deps: Deps, vault: Vault): AsyncGenerator<DueK
     } catch (error) {
       // Who changed or deleted it meanwhile may have made it not due; if it still is, the next run sees it.
       if (error instanceof ObjectChanged || isFailure(error, 'keyNotFound')) continue;
+      if (isFailure(error, 'unavailable')) throw error;
       yield { name: due.head.name, version: due.version.version, what: 'failed', error };
     }
   }
