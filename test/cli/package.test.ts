@@ -73,7 +73,7 @@ test('the package holds the program and its papers, and nothing else', async () 
   expect(paths).toContain('LICENSE');
   const papers = /^(?:package\.json|LICENSE|README\.md|SECURITY\.md|CHANGELOG\.md)$/;
   expect(paths.filter((path) => !papers.test(path) && !/^dist\/[\w/-]+\.js$/.test(path))).toEqual([]);
-  expect(paths.filter((path) => /test/.test(path))).toEqual([]);
+  expect(paths.filter((path) => /\.test\.|\btest\/|test-support/.test(path))).toEqual([]);
   expect(paths.filter((path) => path.startsWith('dist/')).length).toBe(
     filesBelow(join(folder.path, 'dist')).length,
   );
