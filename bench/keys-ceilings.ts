@@ -3,7 +3,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { LoopResult, PrimitiveName } from './keys-primitives.ts';
-import { placeFor } from './processes.ts';
+import { moveLoad, placeFor } from './processes.ts';
 import type { Sample } from './report.ts';
 
 /** An algorithm of `openssl speed`, and the letter and number of the lines that tell its private operation's count. */
@@ -26,35 +26,35 @@ export function opensslVersion(): string | undefined {
 }
 
 /**
- * Each process prints a line of the count, the size, and the seconds of its own processor time; it works for whole seconds
- * by the clock.
+ * Processes at the same time, and not `-multi`, which tells the time of the clock where one process tells its own processor
+ * time. Each prints a line of the count, the size and that time, after whole seconds by the clock.
  */
 export async function openssl({ algorithm, line }: SpeedTest, of: CeilingRun): Promise<Sample> {
-  const seconds = Math.max(1, Math.round(of.seconds));
-  const multi = of.processes === 1 ? [] : ['-multi', String(of.processes)];
-  const args = ['speed', '-mr', '-seconds', String(seconds), ...multi, algorithm];
-  const { stdout, stderr } = await pinned(['openssl', ...args], of.processes);
-  const lines = `${stdout}\n${stderr}`.matchAll(new RegExp(`^\\+${line}:(\\d+):\\d+:([\\d.]+)$`, 'gm'));
-  const results = [...lines].map(([, count, cpu]) => ({
-    count: Number(count),
-    elapsed: seconds,
-    cpu: Number(cpu),
-  }));
-  if (results.length !== of.processes) throw new Error(`openssl speed printed:\n${stdout}${stderr}`);
+  const elapsed = Math.max(1, Math.round(of.seconds));
+  const command = ['openssl', 'speed', '-mr', '-seconds', String(elapsed), algorithm];
+  const printed = new RegExp(`^\\+${line}:(\\d+):\\d+:([\\d.]+)$`, 'm');
+  const results = (await atOnce(command, of.processes)).map((text) => {
+    const [, count, cpu] = printed.exec(text) ?? [];
+    if (count === undefined) throw new Error(`openssl speed printed:\n${text}`);
+    return { count: Number(count), elapsed, cpu: Number(cpu) };
+  });
   return sampleOf(results);
 }
 
 export async function bareLoop(name: PrimitiveName, { processes, seconds }: CeilingRun): Promise<Sample> {
   const command = [process.execPath, join(import.meta.dirname, 'keys-primitives.ts'), name, String(seconds)];
-  const all = Array.from({ length: processes }, () => pinned(command, processes));
-  return sampleOf((await Promise.all(all)).map(({ stdout }) => JSON.parse(stdout) as LoopResult));
+  const results = await atOnce(command, processes);
+  return sampleOf(results.map((text) => JSON.parse(text) as LoopResult));
 }
 
-/** On the cores that a server of so many processes has. */
-function pinned(command: readonly string[], processes: number): Promise<{ stdout: string; stderr: string }> {
+/** What so many processes print, on the cores that a server of as many has. */
+function atOnce(command: readonly string[], processes: number): Promise<string[]> {
+  // Else they would be where the load was before.
+  moveLoad(processes);
   const cores = placeFor(processes)?.server;
   const [file = '', ...args] = cores === undefined ? command : ['taskset', '-c', cores, ...command];
-  return run(file, args);
+  const printed = Array.from({ length: processes }, () => run(file, args));
+  return Promise.all(printed.map((each) => each.then(({ stdout, stderr }) => `${stdout}${stderr}`)));
 }
 
 function sampleOf(results: readonly LoopResult[]): Sample {

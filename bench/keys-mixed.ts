@@ -5,6 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { vaultHost } from './client.ts';
+import { watchOthers } from './keys-others.ts';
+import { percent } from './keys-report.ts';
 import { type Load, type Measured, run } from './load.ts';
 import type { Options } from './options.ts';
 import { getPath, withToken } from './parts.ts';
@@ -38,6 +40,7 @@ export async function measureMixed(
 ): Promise<Bar[]> {
   const each = Math.max(seconds, leastSeconds);
   const results = servers.map((): MixedRound[] => []);
+  const others = watchOthers(servers.flatMap(({ target }) => target.nodes.map(({ pid }) => pid)));
   for (let round = 0; round <= rounds; round += 1) {
     for (const [index, server] of servers.entries()) {
       const measured = await measureRound(server, each);
@@ -47,7 +50,7 @@ export async function measureMixed(
   const { connections, pause } = readers;
   console.log(
     `\nGET secret while ${signers.connections} connections have RSA-4096 signatures made (${connections} connections that ` +
-      `read and pause for ${pause} ms, each round ${each} s; ratios to the same without signatures)`,
+      `read and pause for ${pause} ms, each round ${each} s; ratios to the same without signatures; others had ${percent(others())} of the processors)`,
   );
   console.log(tableRow(['', 'per s', 'p50 ms', 'ratio', 'p99 ms', 'ratio', 'signatures/s']));
   return servers.map(({ target: { name } }, index) => report(name, results[index] ?? []));

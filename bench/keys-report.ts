@@ -64,16 +64,22 @@ const comparisons = Object.keys(compared) as (keyof typeof compared)[];
 export function printOperation(
   title: string,
   results: readonly Result[],
-  { all, options }: { all: readonly Names[]; options: Options },
+  { all, options, others }: { all: readonly Names[]; options: Options; others: number },
 ): void {
   const { connections, seconds } = options;
-  console.log(`\n${title} (${connections} connections, each round ${seconds} s)`);
+  console.log(
+    `\n${title} (${connections} connections, each round ${seconds} s; others had ${percent(others)} of the processors)`,
+  );
   console.log(tableRow(['', 'per s', 'cpu µs', 'p50 ms', 'p99 ms', 'load busy', ...comparisons]));
   for (const result of results) {
     const names = all.find(({ strongroom }) => strongroom === result.name);
     const ratios = names && comparisons.map((how) => compare(results, names, how).median.toFixed(2));
     console.log(tableRow([result.name, ...cellsOf(result), ...(ratios ?? [])]));
   }
+}
+
+export function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
 function cellsOf({ samples }: Result): string[] {

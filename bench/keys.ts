@@ -18,6 +18,7 @@ import {
   slowestSigning,
   templateOf,
 } from './keys-operations.ts';
+import { watchOthers } from './keys-others.ts';
 import { barsOf, type Names, printOperation } from './keys-report.ts';
 import { measure } from './measure.ts';
 import type { Options } from './options.ts';
@@ -54,9 +55,10 @@ export async function measureKeys(bench: Bench): Promise<Bar[]> {
     for (const operation of keyOperations) {
       const measured = openssl === undefined ? { ...operation, speed: undefined } : operation;
       const contenders = sides.flatMap((side) => contendersOf(measured, side, options));
+      const others = watchOthers(pidsOf(sides));
       const results = await inTurn(contenders, options.rounds);
       const all = counts.map((processes) => namesOf(measured, processes));
-      printOperation(measured.name, results, { all, options });
+      printOperation(measured.name, results, { all, options, others: others() });
       if (measured.bar !== undefined) bars.push(...barsOf(measured.bar, results, all));
     }
     return [...bars, ...(await measureMixed(sides.map(mixedOf), options))];
@@ -87,6 +89,10 @@ async function startSides({ folder, closers }: Bench): Promise<Side[]> {
     sides.push({ processes, strongroom, bare, token, requests });
   }
   return sides;
+}
+
+function pidsOf(sides: readonly Side[]): number[] {
+  return sides.flatMap(({ strongroom, bare }) => [...strongroom.nodes, ...bare.nodes].map(({ pid }) => pid));
 }
 
 function mixedOf(side: Side): MixedServer {

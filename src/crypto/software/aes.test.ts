@@ -236,6 +236,8 @@ describe('parameters that the mode does not have, or not so', () => {
     ['A128KW', [0, 1, 8, 15, 17, 23], /must be a multiple of 8 bytes and at least 16/],
     ['CKM_AES_KEY_WRAP', [8, 20], /must be a multiple of 8 bytes and at least 16/],
     ['A128KWPAD', [0], /is empty/],
+    ['A128KW', [8200], /must have at most 8192 bytes/],
+    ['A128KWPAD', [8193], /must have at most 8192 bytes/],
   ])('%s does not encrypt %j bytes', (name, lengths, text) => {
     for (const length of lengths)
       refused(() => encrypt(key, encryptionRow(name), { plaintext: new Uint8Array(length) }), text);
@@ -326,6 +328,22 @@ describe('key wrap with padding', () => {
   });
 });
 
+/** `length` zeros that OpenSSL has wrapped under zeros: nothing is wrong with them but their length. */
+function longest(cipher: string, length: number): Uint8Array {
+  const iv = cipher.endsWith('pad') ? 'a65959a6' : 'a6a6a6a6a6a6a6a6';
+  return createCipheriv(cipher, new Uint8Array(16), Buffer.from(iv, 'hex')).update(new Uint8Array(length));
+}
+
+test.each([
+  ['A128KW', 'id-aes128-wrap'],
+  ['A128KWPAD', 'id-aes128-wrap-pad'],
+])('%s takes as much as 8,192 bytes, both ways', (name, cipher) => {
+  const [key, plaintext] = [new Uint8Array(16), new Uint8Array(8192)];
+  const { ciphertext } = encrypt(key, encryptionRow(name), { plaintext });
+  expect(Buffer.from(ciphertext)).toEqual(longest(cipher, 8192));
+  expect(decrypt(key, encryptionRow(name), { ciphertext })).toEqual(Buffer.from(plaintext));
+});
+
 test('what cannot be decrypted is always the same error, without a cause', () => {
   const key = new Uint8Array(16);
   const iv = new Uint8Array(16);
@@ -340,6 +358,8 @@ test('what cannot be decrypted is always the same error, without a cause', () =>
     () => decrypt(key, encryptionRow('A128KW'), { ciphertext: new Uint8Array(1) }),
     () => decrypt(key, encryptionRow('A128KWPAD'), { ciphertext: new Uint8Array(16) }),
     () => decrypt(key, encryptionRow('A128KWPAD'), { ciphertext: new Uint8Array(17) }),
+    () => decrypt(key, encryptionRow('A128KW'), { ciphertext: longest('id-aes128-wrap', 8200) }),
+    () => decrypt(key, encryptionRow('A128KWPAD'), { ciphertext: longest('id-aes128-wrap-pad', 8193) }),
   ];
   for (const attempt of attempts) {
     try {

@@ -19,6 +19,11 @@ const wrapIv = Buffer.from('a6a6a6a6a6a6a6a6', 'hex');
 const paddedWrapIv = Buffer.from('a65959a6', 'hex');
 /** Key wrap works on halves of a block (RFC 3394 §2). */
 const semiblock = 8;
+/**
+ * Bytes that are wrapped at most, several times the longest private key. Every 8 of them take 12 calls of the cipher, one
+ * after the other: what a request can hold would keep the event loop for 60 ms, this much keeps it for one.
+ */
+const longestWrapped = 8 * 1024;
 
 /** 16, 24 or 32 octets, and where IVs come from. */
 export interface AesKey {
@@ -119,6 +124,7 @@ function encryptKw({ octets }: AesKey, { name }: EncryptionAlgorithm, input: Enc
     throw refused(
       `The value of ${name} must be a multiple of ${semiblock} bytes and at least ${2 * semiblock}`,
     );
+  refuseLong(name, input);
   const cipher = createCipheriv(`id-aes${8 * octets.length}-wrap`, octets, wrapIv);
   return { ciphertext: cipher.update(input.plaintext), iv: undefined, tag: undefined };
 }
@@ -126,13 +132,14 @@ function encryptKw({ octets }: AesKey, { name }: EncryptionAlgorithm, input: Enc
 function decryptKw({ octets }: AesKey, { name }: EncryptionAlgorithm, input: DecryptInput): SecretBytes {
   refuseIv(name, input);
   // OpenSSL takes an empty ciphertext for an empty key.
-  if (input.ciphertext.length < 3 * semiblock) throw new NotDecrypted();
+  if (input.ciphertext.length < 3 * semiblock || isTooLong(input.ciphertext)) throw new NotDecrypted();
   return deciphered(createDecipheriv(`id-aes${8 * octets.length}-wrap`, octets, wrapIv), input.ciphertext);
 }
 
 function encryptKwp({ octets }: AesKey, { name }: EncryptionAlgorithm, input: EncryptInput): Encrypted {
   refuseIv(name, input);
   if (input.plaintext.length === 0) throw refused(`The value of ${name} is empty`);
+  refuseLong(name, input);
   return { ciphertext: wrapPadded(octets, input.plaintext), iv: undefined, tag: undefined };
 }
 
@@ -148,7 +155,7 @@ export function wrapPadded(key: Uint8Array, plaintext: Uint8Array): Uint8Array {
 
 /** The reverse of `wrapPadded`; throws `NotDecrypted`. */
 export function unwrapPadded(key: Uint8Array, ciphertext: Uint8Array): SecretBytes {
-  if (ciphertext.length < 2 * semiblock) throw new NotDecrypted();
+  if (ciphertext.length < 2 * semiblock || isTooLong(ciphertext)) throw new NotDecrypted();
   return deciphered(createDecipheriv(`id-aes${8 * key.length}-wrap-pad`, key, paddedWrapIv), ciphertext);
 }
 
@@ -180,6 +187,15 @@ const gcmNames: Readonly<Record<number, 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256
 
 function wrongKey(): never {
   throw new TypeError('an AES key has 16, 24 or 32 octets');
+}
+
+function refuseLong(name: string, { plaintext }: EncryptInput): void {
+  if (plaintext.length > longestWrapped)
+    throw refused(`The value of ${name} must have at most ${longestWrapped} bytes`);
+}
+
+function isTooLong(wrapped: Uint8Array): boolean {
+  return wrapped.length > longestWrapped + semiblock;
 }
 
 function refuseIv(name: string, input: EncryptInput | DecryptInput): void {

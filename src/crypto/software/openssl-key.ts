@@ -13,6 +13,8 @@ import type { Evp, EvpKey, PreparedCall, Settings } from './evp.ts';
 export interface OpenSslKey {
   /** Undefined for RSA. */
   readonly curve: CurveName | undefined;
+  /** Of a signature, at most, in bytes; for RSA the length of the modulus. */
+  readonly size: number;
   sign(algorithm: SignatureAlgorithm, digest: Uint8Array): PreparedCall<Uint8Array>;
   verify(
     algorithm: SignatureAlgorithm,
@@ -44,6 +46,7 @@ function rsaKey(key: EvpKey, publicKey: KeyObject): OpenSslKey {
   const standIn = Buffer.alloc(key.size, 1).fill(0, 0, 1);
   return {
     curve: undefined,
+    size: key.size,
     sign(algorithm, digest) {
       assertRsa(algorithm, digest);
       return mapped(key.sign(rsaSignature(algorithm), digest), (signature) => {
@@ -72,6 +75,7 @@ function ecKey(key: EvpKey, publicKey: KeyObject): OpenSslKey {
   const curve = curveOf(publicKey);
   return {
     curve: curve.name,
+    size: 2 * curve.bytes,
     sign(algorithm, digest) {
       assertEcdsa(algorithm, curve, digest);
       return mapped(key.sign([], digest), (der) => rawFromDer(der, curve.bytes));

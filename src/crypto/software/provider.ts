@@ -10,6 +10,7 @@ import { generateKey } from './generate.ts';
 import { importJwk } from './jwk-import.ts';
 import { SoftwareKeyHandle } from './key-handle.ts';
 import { createPoolLanes } from './pool.ts';
+import { lowerPoolPriority } from './pool-priority.ts';
 
 /** `engine` is for tests of the fallback. */
 export function createSoftwareProvider(deps: {
@@ -19,6 +20,7 @@ export function createSoftwareProvider(deps: {
 }): KeyProvider {
   const { random } = deps;
   const pool = createPoolLanes();
+  void lowerPoolPriority(deps.log);
   const engine = deps.engine ?? createAsymmetricEngine({ log: deps.log });
   return {
     name: 'software',
