@@ -212,11 +212,21 @@ export function createRootSealedStore(db: Database): RootSealedStore {
 
 const rootKeysChange: Change = { topic: 'rootKeys', key: everyKey };
 
+/**
+ * The root keys, held until the transaction ends. Read again once they are held: who waited for another's end is given the
+ * rows of before it, and would not see the one that was added meanwhile.
+ */
+async function heldRootKeys(tx: Writer): Promise<{ id: string; handover_by: string | null }[]> {
+  const keys = () => tx.selectFrom('root_keys').select(['id', 'handover_by']);
+  await lockRows(tx, keys()).execute();
+  return keys().execute();
+}
+
 /** Only the first key comes without a handover; refused while a rotation is under way: there is never a third key. */
 export const addRootKey: Procedure<RootKeyRow, boolean> = {
   name: 'rootKeys.add',
   async run(tx, row) {
-    const there = await lockRows(tx, tx.selectFrom('root_keys').select('id')).execute();
+    const there = await heldRootKeys(tx);
     if (there.some(({ id }) => id === row.id)) return true;
     if (there.length > 1 || (there.length === 1 && row.handover?.by !== there[0]?.id)) return false;
     await tx
@@ -239,7 +249,7 @@ export const addRootKey: Procedure<RootKeyRow, boolean> = {
 export const retireOtherRootKeys: Procedure<string, boolean> = {
   name: 'rootKeys.retireOthers',
   async run(tx, rootKeyId) {
-    const keys = await lockRows(tx, tx.selectFrom('root_keys').select(['id', 'handover_by'])).execute();
+    const keys = await heldRootKeys(tx);
     const isNewest = keys.every(({ handover_by }) => handover_by !== rootKeyId);
     if (!isNewest || keys.every(({ id }) => id !== rootKeyId)) return false;
     for (const table of ['sealed_items', 'vault_keys'] as const) {
