@@ -53,6 +53,9 @@ describe('what cannot be used', () => {
     ['domain', { domain: '-a.b' }],
     ['logLevel', { logLevel: 'loud' }],
     ['dev', { dev: 'yes' }],
+    ['trustedProxies.1', { trustedProxies: '10.0.0.1, 10.0.0.0/33' }],
+    ['trustedProxies.0', { trustedProxies: 'proxy.example' }],
+    ['proxyProtocol', { proxyProtocol: 'on' }],
   ])('%s: %j', (name, flags) => {
     expect(() => load(flags)).toThrow(ConfigError);
     expect(() => load(flags)).toThrow(`The setting '${name}' cannot be used`);
@@ -64,6 +67,32 @@ describe('what cannot be used', () => {
 
   it('a setting of the file that nobody knows is refused', () => {
     expect(() => load({}, {}, file('prot: 1\n'))).toThrow(/'prot'/);
+  });
+
+  it('networks come from the file only, each by a name that can be one, with ranges that are some', () => {
+    const subnet =
+      '/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/s';
+    const good = `virtualNetworks:\n  ${subnet}: [10.0.0.0/8, '::1']\nprivateEndpoints:\n  v/c: [10.0.0.1]\n`;
+    expect(load({}, {}, file(good))).toMatchObject({
+      virtualNetworks: { [subnet]: ['10.0.0.0/8', '::1'] },
+      privateEndpoints: { 'v/c': ['10.0.0.1'] },
+    });
+    for (const bad of [
+      'virtualNetworks: {s: [10.0.0.1]}',
+      'privateEndpoints: {c: [10.0.0.1]}',
+      'privateEndpoints: {v/c: [10.0.0.0/x]}',
+    ])
+      expect(() => load({}, {}, file(bad))).toThrow(/virtualNetworks|privateEndpoints/);
+    expect(load({}, { STRONGROOM_PRIVATE_ENDPOINTS: 'v/c' }).privateEndpoints).toEqual({});
+  });
+
+  it('the PROXY protocol needs to know from whom', () => {
+    expect(load({ proxyProtocol: 'true', trustedProxies: '10.0.0.1,2001:db8::/32' })).toMatchObject({
+      proxyProtocol: true,
+      trustedProxies: ['10.0.0.1', '2001:db8::/32'],
+    });
+    expect(() => load({ proxyProtocol: true })).toThrow(/'proxyProtocol' needs 'trustedProxies'/);
+    expect(load({}).trustedProxies).toEqual([]);
   });
 
   it('a certificate without its key is refused', () => {

@@ -29,6 +29,11 @@ const domainName = v.pipe(
 );
 const guid = v.pipe(v.string(), v.toLowerCase(), v.uuid());
 
+/** An IP address or a CIDR range. */
+const addressRange = v.pipe(v.string(), v.check(isRange, 'It must be an IP address or a CIDR range.'));
+const rangesBy = (name: RegExp, message: string) =>
+  v.optional(v.record(v.pipe(v.string(), v.regex(name, message)), v.array(addressRange)), {});
+
 const trustedIssuer = v.strictObject({
   issuer: v.pipe(v.string(), v.url()),
   jwksUri: v.optional(v.pipe(v.string(), v.url())),
@@ -91,6 +96,19 @@ const schema = v.strictObject({
   /** The attestation authorities that key release may ask, as https URLs; default: any with `dev`, else none. */
   attestationAuthorities: v.optional(v.array(v.pipe(v.string(), v.url(), v.startsWith('https://')))),
   trustedIssuers: v.optional(v.array(trustedIssuer), []),
+  /**
+   * Proxies in front of the HTTPS listener, whose word counts for where a client is: their X-Forwarded-For, and with
+   * `proxyProtocol` the header that they must then begin each connection with. Nobody's word counts by default.
+   */
+  trustedProxies: v.optional(v.array(addressRange), []),
+  proxyProtocol: v.optional(v.boolean(), false),
+  /** The addresses of subnets that vaults' virtual network rules name, by the subnet's resource id. */
+  virtualNetworks: rangesBy(
+    /^\/subscriptions\/[^/]+\/.+\/subnets\/[^/]+$/i,
+    "It must be a subnet's resource id.",
+  ),
+  /** From where the traffic of private endpoint connections comes, by `VAULT/CONNECTION`. */
+  privateEndpoints: rangesBy(/^[^/]+\/[^/]+$/, 'It must be VAULT/CONNECTION.'),
 });
 
 type Settings = v.InferOutput<typeof schema>;
@@ -133,6 +151,8 @@ export interface DataPaths {
   readonly authority: string;
   readonly authorityBundle: string;
   readonly trustStore: string;
+  /** Where az and Azure's libraries keep the sign-ins that they make here. */
+  readonly azureConfig: string;
 }
 
 const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>>> = {
@@ -143,6 +163,8 @@ const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>
   localPort: 'number',
   proxyAllow: 'list',
   attestationAuthorities: 'list',
+  trustedProxies: 'list',
+  proxyProtocol: 'boolean',
   auditMaxBytes: 'number',
   auditMaxFiles: 'number',
   databasePoolSize: 'number',
@@ -153,7 +175,7 @@ const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>
 };
 
 /** Settings that a file alone can hold. */
-const notFromEnvironment: readonly SettingName[] = ['trustedIssuers'];
+const notFromEnvironment: readonly SettingName[] = ['trustedIssuers', 'virtualNetworks', 'privateEndpoints'];
 
 export interface ConfigSources {
   /** By setting name; numbers and lists may be text. */
@@ -230,6 +252,9 @@ function decide(settings: Settings): Config {
   if ((rest.tlsCert === undefined) !== (rest.tlsKey === undefined)) {
     throw new ConfigError("The settings 'tlsCert' and 'tlsKey' go together.");
   }
+  if (rest.proxyProtocol && rest.trustedProxies.length === 0) {
+    throw new ConfigError("The setting 'proxyProtocol' needs 'trustedProxies', who are to be believed.");
+  }
   const data = resolve(rest.data);
   const paths = dataPaths(data);
   if (Buffer.byteLength(paths.control) > longestSocketPath) {
@@ -273,6 +298,12 @@ function readUrl(path: string): string {
   return text;
 }
 
+function isRange(text: string): boolean {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const longest = isIP(address) === 4 ? 32 : 128;
+  return isIP(address) !== 0 && (prefix === undefined || Number(prefix) <= longest);
+}
+
 function isPostgresUrl(text: string): boolean {
   return /^postgres(?:ql)?:\/\//.test(text);
 }
@@ -303,6 +334,7 @@ function dataPaths(data: string): DataPaths {
     authority: join(data, 'ca.pem'),
     authorityBundle: join(data, 'ca-bundle.pem'),
     trustStore: join(data, 'ca.p12'),
+    azureConfig: join(data, 'azure'),
   };
 }
 

@@ -29,7 +29,7 @@ describe('connectionOf', () => {
     [undefined, ''],
   ])('takes the address %s for %s', (remoteAddress, address) => {
     const socket = remoteAddress === undefined ? {} : { remoteAddress };
-    expect(connectionOf(requestOn(socket)).clientAddress).toBe(address);
+    expect(connectionOf(requestOn(socket)).peerAddress).toBe(address);
   });
 });
 

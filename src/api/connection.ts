@@ -5,8 +5,11 @@ import { longestToken } from '../identity/compact-token.ts';
 import type { LastToken } from '../identity/validator.ts';
 
 export interface Connection {
-  /** The client's IP address; an IPv4 address that came over an IPv6 socket is the IPv4 address that it is. */
-  readonly clientAddress: string;
+  /**
+   * The IP address at the connection's other end, which may be a proxy's (`client-address.ts`); an IPv4 address that came
+   * over an IPv6 socket is the IPv4 address that it is.
+   */
+  readonly peerAddress: string;
   /** The Authorization header that came last with a bearer token, and the token; undefined before the first one. */
   authorization: string | undefined;
   token: string | undefined;
@@ -20,7 +23,7 @@ export function connectionOf(request: IncomingMessage): Connection {
   const known = socket[connectionKey];
   if (known !== undefined) return known;
   const connection: Connection = {
-    clientAddress: plainAddress(socket.remoteAddress ?? ''),
+    peerAddress: plainAddress(socket.remoteAddress ?? ''),
     authorization: undefined,
     token: undefined,
     lastToken: { token: '', digest: '' },

@@ -7,12 +7,16 @@ interface Row {
   readonly code: string;
   /** `error.innererror.code`. */
   readonly inner?: string;
+  /** `error.code` of the management plane, where it is not `code`. */
+  readonly arm?: string;
+  /** Whether Azure's gateway refuses so, before a resource provider is asked. */
+  readonly gateway?: true;
 }
 
 const rows: Readonly<Record<FailureKind, Row>> = {
-  badParameter: { status: 400, code: 'BadParameter' },
+  badParameter: { status: 400, code: 'BadParameter', arm: 'BadRequest' },
   malformedBackupBlob: { status: 400, code: 'Malformed backup blob' },
-  unauthorized: { status: 401, code: 'Unauthorized' },
+  unauthorized: { status: 401, code: 'Unauthorized', arm: 'InvalidAuthenticationToken', gateway: true },
   forbiddenByRbac: { status: 403, code: 'Forbidden', inner: 'ForbiddenByRbac' },
   forbiddenByPolicy: { status: 403, code: 'Forbidden', inner: 'ForbiddenByPolicy' },
   accessDenied: { status: 403, code: 'Forbidden', inner: 'AccessDenied' },
@@ -42,9 +46,52 @@ const rows: Readonly<Record<FailureKind, Row>> = {
   alreadyExists: { status: 409, code: 'AlreadyExists' },
   tooLarge: { status: 413, code: 'RequestBodyTooLarge' },
   unsupportedMediaType: { status: 415, code: 'UnsupportedMediaType' },
-  throttled: { status: 429, code: 'Throttled' },
+  throttled: { status: 429, code: 'Throttled', arm: 'TooManyRequests' },
   unavailable: { status: 503, code: 'ServiceUnavailable' },
-  internal: { status: 500, code: 'ServerError' },
+  internal: { status: 500, code: 'ServerError', arm: 'InternalServerError' },
+  missingApiVersion: { status: 400, code: 'MissingApiVersionParameter', gateway: true },
+  invalidApiVersion: { status: 400, code: 'InvalidApiVersionParameter', gateway: true },
+  authenticationFailed: { status: 401, code: 'AuthenticationFailed', gateway: true },
+  wrongTenant: { status: 401, code: 'InvalidAuthenticationTokenTenant', gateway: true },
+  invalidSubscriptionId: { status: 400, code: 'InvalidSubscriptionId', gateway: true },
+  invalidRequestContent: { status: 400, code: 'InvalidRequestContent', gateway: true },
+  invalidRequestUri: { status: 400, code: 'InvalidRequestUri', gateway: true },
+  invalidFilter: { status: 400, code: 'InvalidFilterInQueryString', gateway: true },
+  locationRequired: { status: 400, code: 'LocationRequired', gateway: true },
+  invalidResourceGroup: { status: 400, code: 'InvalidResourceGroup', gateway: true },
+  subscriptionNotFound: { status: 404, code: 'SubscriptionNotFound', gateway: true },
+  resourceGroupNotFound: { status: 404, code: 'ResourceGroupNotFound', gateway: true },
+  resourceNotFound: { status: 404, code: 'ResourceNotFound', gateway: true },
+  resourceTypeNotFound: { status: 404, code: 'InvalidResourceType', gateway: true },
+  resourceNamespaceNotFound: { status: 404, code: 'InvalidResourceNamespace', gateway: true },
+  lockNotFound: { status: 404, code: 'LockNotFound', gateway: true },
+  resourceGroupLocation: { status: 409, code: 'InvalidResourceGroupLocation', gateway: true },
+  scopeLocked: { status: 409, code: 'ScopeLocked', gateway: true },
+  vaultNameNotValid: { status: 400, code: 'VaultNameNotValid' },
+  vaultAlreadyExists: { status: 409, code: 'VaultAlreadyExists' },
+  deletedVaultExists: { status: 409, code: 'ConflictError' },
+  deletedVaultNotFound: { status: 404, code: 'DeletedVaultNotFound' },
+  resourceLocation: { status: 409, code: 'InvalidResourceLocation', gateway: true },
+  authorizationFailed: { status: 403, code: 'AuthorizationFailed', gateway: true },
+  invalidRoleAssignmentId: { status: 400, code: 'InvalidRoleAssignmentId' },
+  roleAssignmentNotFound: { status: 404, code: 'RoleAssignmentNotFound' },
+  roleAssignmentExists: { status: 409, code: 'RoleAssignmentExists' },
+  roleAssignmentUpdateNotPermitted: { status: 400, code: 'RoleAssignmentUpdateNotPermitted' },
+  roleAssignmentLimitExceeded: { status: 400, code: 'RoleAssignmentLimitExceeded' },
+  principalNotFound: { status: 400, code: 'PrincipalNotFound' },
+  unmatchedPrincipalType: { status: 400, code: 'UnmatchedPrincipalType' },
+  conditionNotSupported: { status: 400, code: 'ConditionNotSupported' },
+  roleDefinitionDoesNotExist: { status: 404, code: 'RoleDefinitionDoesNotExist' },
+  invalidRoleDefinitionId: { status: 400, code: 'InvalidRoleDefinitionId' },
+  badRoleDefinition: { status: 400, code: 'BadRequestFormat' },
+  invalidActionOrNotAction: { status: 400, code: 'InvalidActionOrNotAction' },
+  linkedInvalidPropertyId: { status: 400, code: 'LinkedInvalidPropertyId' },
+  builtInRole: { status: 403, code: 'RoleDefinitionUpdateNotPermitted' },
+  roleDefinitionHasAssignments: { status: 409, code: 'RoleDefinitionHasAssignments' },
+  roleDefinitionWithSameNameExists: { status: 409, code: 'RoleDefinitionWithSameNameExists' },
+  roleDefinitionLimitExceeded: { status: 400, code: 'RoleDefinitionLimitExceeded' },
+  unsupportedQuery: { status: 400, code: 'Request_UnsupportedQuery' },
+  unknownSegment: { status: 400, code: 'BadRequest' },
   invalidRequest: { status: 400, code: 'invalid_request' },
   invalidClient: { status: 401, code: 'invalid_client' },
   unauthorizedClient: { status: 400, code: 'unauthorized_client' },
@@ -53,6 +100,14 @@ const rows: Readonly<Record<FailureKind, Row>> = {
   invalidResource: { status: 400, code: 'invalid_resource' },
   invalidInstance: { status: 400, code: 'invalid_instance' },
   tenantNotFound: { status: 400, code: 'invalid_request' },
+  invalidGrant: { status: 400, code: 'invalid_grant' },
+  unsupportedResponseType: { status: 400, code: 'unsupported_response_type' },
+  loginRequired: { status: 400, code: 'login_required' },
+  signInDeclined: { status: 400, code: 'access_denied' },
+  authorizationPending: { status: 400, code: 'authorization_pending' },
+  slowDown: { status: 400, code: 'slow_down' },
+  expiredToken: { status: 400, code: 'expired_token' },
+  authorizationDeclined: { status: 400, code: 'authorization_declined' },
 };
 
 export function statusOf(kind: FailureKind): number {
@@ -77,6 +132,46 @@ export function dataPlaneBody(failure: Failure): string {
   return JSON.stringify({ error: { code, message: failure.message, ...innererror } });
 }
 
+/** The envelope of the management plane: code and message. */
+export function managementBody(failure: Failure): string {
+  return JSON.stringify({ error: { code: managementCode(failure), message: failure.message } });
+}
+
+/** `error.code` of the management plane. */
+export function managementCode({ kind }: Failure): string {
+  return rows[kind].arm ?? rows[kind].code;
+}
+
+/** What the management plane's refusals have besides: which of Azure's two layers refuses. */
+export function managementRefusalHeaders(failure: Failure): readonly string[] {
+  return rows[failure.kind].gateway === true ? ['x-ms-failure-cause', 'gateway'] : [];
+}
+
+/** Graph's codes, where they are its own. */
+const graphCodes: Readonly<Partial<Record<FailureKind, string>>> = {
+  badParameter: 'Request_BadRequest',
+  unauthorized: 'InvalidAuthenticationToken',
+  accessDenied: 'Authorization_RequestDenied',
+  notFound: 'Request_ResourceNotFound',
+  alreadyExists: 'Request_MultipleObjectsWithSameKeyValue',
+  throttled: 'TooManyRequests',
+  internal: 'InternalServerError',
+};
+
+/** The envelope of Microsoft Graph. `time` is Unix milliseconds. */
+export function graphBody(
+  failure: Failure,
+  of: { requestId: string; clientRequestId: string; time: number },
+): string {
+  const innerError = {
+    date: new Date(of.time).toISOString().replace(/\.\d+Z$/, ''),
+    'request-id': of.requestId,
+    'client-request-id': of.clientRequestId,
+  };
+  const code = graphCodes[failure.kind] ?? rows[failure.kind].code;
+  return JSON.stringify({ error: { code, message: failure.message, innerError } });
+}
+
 /** The number that Entra's texts begin with, for messages that do not begin with one of their own. */
 const aadsts: Readonly<Partial<Record<FailureKind, number>>> = {
   invalidRequest: 900144,
@@ -87,6 +182,14 @@ const aadsts: Readonly<Partial<Record<FailureKind, number>>> = {
   invalidResource: 500011,
   invalidInstance: 50049,
   tenantNotFound: 90002,
+  invalidGrant: 70000,
+  unsupportedResponseType: 700054,
+  loginRequired: 50058,
+  signInDeclined: 65004,
+  authorizationPending: 70016,
+  slowDown: 70016,
+  expiredToken: 70019,
+  authorizationDeclined: 70018,
 };
 const numbered = /^AADSTS(\d+): /;
 
@@ -95,22 +198,36 @@ export function tokenBody(
   failure: Failure,
   of: { requestId: string; correlationId: string; time: number },
 ): string {
-  const given = numbered.exec(failure.message)?.[1];
-  const number = given === undefined ? aadsts[failure.kind] : Number(given);
+  const { error, number, description } = oauthError(failure);
   const timestamp = new Date(of.time)
     .toISOString()
     .replace('T', ' ')
     .replace(/\.\d+Z$/, 'Z');
-  const prefix = given !== undefined || number === undefined ? '' : `AADSTS${number}: `;
   const trailer = `Trace ID: ${of.requestId} Correlation ID: ${of.correlationId} Timestamp: ${timestamp}`;
   return JSON.stringify({
-    error: number === undefined ? oauthCode(failure.kind) : rows[failure.kind].code,
-    error_description: `${prefix}${failure.message} ${trailer}`,
+    error,
+    error_description: `${description} ${trailer}`,
     error_codes: number === undefined ? [] : [number],
     timestamp,
     trace_id: of.requestId,
     correlation_id: of.correlationId,
   });
+}
+
+/** OAuth's code for a failure, Entra's number where it has one, and the text that begins with it. */
+export function oauthError(failure: Failure): {
+  error: string;
+  number: number | undefined;
+  description: string;
+} {
+  const given = numbered.exec(failure.message)?.[1];
+  const number = given === undefined ? aadsts[failure.kind] : Number(given);
+  const prefix = given !== undefined || number === undefined ? '' : `AADSTS${number}: `;
+  return {
+    error: number === undefined ? oauthCode(failure.kind) : rows[failure.kind].code,
+    number,
+    description: `${prefix}${failure.message}`,
+  };
 }
 
 /** The envelope of managed identity: that of OAuth 2.0 and nothing more, as the metadata service answers. */

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuditEntry } from '../audit/record.ts';
 import type { Principal } from '../core/principal.ts';
+import type { ClientAddressOf } from './client-address.ts';
 import { type Connection, connectionOf } from './connection.ts';
 import type { HostTarget } from './hosts.ts';
 import type { Query, TargetParser } from './request-target.ts';
@@ -12,6 +13,8 @@ import type { Query, TargetParser } from './request-target.ts';
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly connection: Connection;
+  /** The client's IP address; empty if a proxy of ours does not say it. */
+  readonly clientAddress: string;
   /** See `BodySource`. */
   readonly proceed: (() => void) | undefined;
   readonly started: number;
@@ -34,10 +37,11 @@ export interface Exchange {
   challenge: string | undefined;
 }
 
-/** What is sent: `body` is JSON text. `headers` are name and value in turn. */
+/** What is sent: `body` is JSON text unless `contentType` says otherwise. `headers` are name and value in turn. */
 export interface Answer {
   readonly status: number;
   readonly body: string | undefined;
+  readonly contentType?: string;
   readonly headers: readonly string[];
   readonly failure: { readonly code: string; readonly description: string } | undefined;
   /** The identifier of the object in the body, for the audit record. */
@@ -54,14 +58,17 @@ export function openExchange(
     requestId: string;
     methodOverride: boolean;
     parseTarget: TargetParser;
+    clientAddressOf: ClientAddressOf;
   },
 ): Exchange {
   const { path, query } = at.parseTarget(request.url ?? '/');
   const { headers } = request;
   const clientRequestId = single(headers['x-ms-client-request-id']);
+  const connection = connectionOf(request);
   return {
     request,
-    connection: connectionOf(request),
+    connection,
+    clientAddress: at.clientAddressOf(request, connection),
     proceed: headers.expect === undefined ? undefined : () => at.response.writeContinue(),
     started: at.now,
     requestId: at.requestId,
@@ -106,7 +113,7 @@ export function auditEntry(exchange: Exchange, answer: Answer, now: number): Aud
     status: answer.status,
     failure: answer.failure,
     durationMs: now - exchange.started,
-    callerIpAddress: exchange.connection.clientAddress,
+    callerIpAddress: exchange.clientAddress,
     correlationId: exchange.clientRequestId ?? exchange.requestId,
     principal: exchange.principal,
     userAgent: request.headers['user-agent'] ?? '',

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
+import type { ProxiedConnections } from './proxy-protocol.ts';
 import { type Certificates, tlsOptions } from './tls.ts';
 
 /** Room for a token with many groups. Times are milliseconds; a request has a minute to arrive whole. */
@@ -23,6 +24,8 @@ export interface Addresses {
   readonly addresses: readonly string[];
   /** 0 picks a free one. */
   readonly port: number;
+  /** Where proxies say at the start of a connection whose it is. */
+  readonly proxied?: ProxiedConnections | undefined;
   /** Shorter times, for tests. */
   readonly testOnlyLimits?: Partial<Record<keyof typeof limits, number>>;
 }
@@ -58,9 +61,21 @@ export async function listenHttps(
     );
     // Node would ask for the body before the caller is known; the pipeline asks when it is going to read it.
     server.on('checkContinue', handler);
+    if (at.proxied !== undefined) acceptProxied(server, at.proxied);
     servers.push(server);
     return server;
   }, at);
+}
+
+/** Puts the reading of PROXY headers before the handshake. */
+function acceptProxied(server: Server, proxied: ProxiedConnections): void {
+  const shakeHands = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    proxied.accept(socket, (read) => {
+      for (const listener of shakeHands) listener.call(server, read);
+    });
+  });
 }
 
 /** Plain HTTP, for the loopback listener; `prepare` adds what it serves besides requests. */

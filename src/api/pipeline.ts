@@ -4,14 +4,9 @@
  */
 import type { RequestListener } from 'node:http';
 import type { CachedAssignments } from '../authorization/assignment-cache.ts';
-import {
-  assertNetworkAllows,
-  type PrincipalRoles,
-  type Question,
-  rolesFrom,
-  vaultScope,
-} from '../authorization/authorize.ts';
+import { assertNetworkAllows, isReachableFrom, vaultScope } from '../authorization/authorize.ts';
 import { grantRequest } from '../authorization/grant.ts';
+import { type TrustedService, trustsService } from '../authorization/trusted-services.ts';
 import { Failure } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import { rememberByIdentity } from '../core/remember.ts';
@@ -19,13 +14,28 @@ import type { Vault } from '../domain/vaults/vault.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
 import type { ExpectedToken, TokenValidator } from '../identity/validator.ts';
 import { readJson } from './body.ts';
+import type { ClientAddressOf } from './client-address.ts';
 import { bearerToken } from './connection.ts';
-import { dataPlaneBody, tokenBody } from './errors.ts';
+import {
+  dataPlaneBody,
+  graphBody,
+  managementBody,
+  managementCode,
+  managementRefusalHeaders,
+  tokenBody,
+} from './errors.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import type { Hosts, HostTarget } from './hosts.ts';
+import type { GraphApi } from './graph/routes.ts';
+import type { ApiName, Hosts, HostTarget } from './hosts.ts';
 import type { LoginApi } from './login/routes.ts';
-import { createVaultHeaders, loginHeaders } from './response-headers.ts';
-import { type ServeDeps, serveRequests } from './serve.ts';
+import type { ManagementApi } from './management/api.ts';
+import {
+  createManagementHeaders,
+  createVaultHeaders,
+  graphHeaders,
+  loginHeaders,
+} from './response-headers.ts';
+import { type ServeDeps, type Served, serveRequests } from './serve.ts';
 import { operationNotAllowed, type VaultRouter } from './vault/router.ts';
 import { parseBody } from './vault/wire.ts';
 import { has, parseApiVersion } from './versions.ts';
@@ -37,6 +47,11 @@ export interface PipelineDeps extends ServeDeps {
   readonly assignments: CachedAssignments;
   readonly vaultRouter: VaultRouter;
   readonly login: LoginApi;
+  readonly management: ManagementApi;
+  readonly graph: GraphApi;
+  /** The Azure service that a principal stands for; undefined for most. */
+  readonly serviceOf: (principal: Principal) => Promise<TrustedService | undefined>;
+  readonly clientAddressOf: ClientAddressOf;
 }
 
 interface Deps extends PipelineDeps {
@@ -46,21 +61,49 @@ interface Deps extends PipelineDeps {
 
 export function createPipeline(given: PipelineDeps): RequestListener {
   const deps: Deps = { ...given, scopeOf: rememberByIdentity(vaultScope) };
-  const vaultHeaders = createVaultHeaders();
+  const dialects = createDialects(deps);
   // What is refused before its target is looked up is refused in its target's own dialect too.
-  const isLogin = ({ target, request }: Exchange) =>
-    (target ?? deps.hosts.find(request.headers.host ?? ''))?.api === 'login';
+  const dialectOf = ({ target, request }: Exchange): Dialect =>
+    dialects[(target ?? deps.hosts.find(request.headers.host ?? ''))?.api ?? 'vault'];
   return serveRequests(deps, {
     methodOverride: true,
+    clientAddressOf: deps.clientAddressOf,
     answer: (exchange) => answerTo(deps, exchange),
-    headers: (exchange) => (isLogin(exchange) ? loginHeaders(exchange) : vaultHeaders(exchange)),
-    refusalBody(failure, exchange) {
-      if (!isLogin(exchange)) return dataPlaneBody(failure);
-      const { requestId, clientRequestId } = exchange;
-      const correlationId = clientRequestId ?? requestId;
-      return tokenBody(failure, { requestId, correlationId, time: deps.clock.now() });
-    },
+    headers: (exchange) => dialectOf(exchange).headers(exchange),
+    refusalBody: (failure, exchange) => dialectOf(exchange).refusalBody(failure, exchange),
+    resultCode: (failure, exchange) => dialectOf(exchange).resultCode?.(failure, exchange),
+    refusalHeaders: (failure, exchange) => dialectOf(exchange).refusalHeaders?.(failure, exchange) ?? [],
   });
+}
+
+/** How an API's answers look, whatever they say. */
+type Dialect = Pick<Served, 'headers' | 'refusalBody' | 'refusalHeaders' | 'resultCode'>;
+
+function createDialects({ clock }: Deps): Readonly<Record<ApiName, Dialect>> {
+  const vault: Dialect = { headers: createVaultHeaders(), refusalBody: dataPlaneBody };
+  const login: Dialect = {
+    headers: loginHeaders,
+    refusalBody(failure, { requestId, clientRequestId }) {
+      return tokenBody(failure, {
+        requestId,
+        correlationId: clientRequestId ?? requestId,
+        time: clock.now(),
+      });
+    },
+  };
+  const management: Dialect = {
+    headers: createManagementHeaders(),
+    refusalBody: managementBody,
+    refusalHeaders: managementRefusalHeaders,
+    resultCode: managementCode,
+  };
+  const graph: Dialect = {
+    headers: graphHeaders,
+    refusalBody(failure, { requestId, clientRequestId = requestId }) {
+      return graphBody(failure, { requestId, clientRequestId, time: clock.now() });
+    },
+  };
+  return { vault, managedhsm: vault, console: vault, graph, login, management };
 }
 
 function answerTo(deps: Deps, exchange: Exchange): Promise<Answer> {
@@ -77,6 +120,10 @@ function answerTo(deps: Deps, exchange: Exchange): Promise<Answer> {
       return answerVault(deps, exchange, target);
     case 'login':
       return deps.limiter.signIn(() => deps.login.answer(exchange, target));
+    case 'management':
+      return deps.management.answer(exchange, target);
+    case 'graph':
+      return deps.graph.answer(exchange, target);
     default:
       throw new Failure('hostNotServed', `This version of Strongroom does not serve the ${target.api} API.`);
   }
@@ -99,7 +146,8 @@ async function answerVault(deps: Deps, exchange: Exchange, target: HostTarget): 
   exchange.principal = principal;
   exchange.operation = 'Unknown';
   deps.limiter.transaction(vault.id);
-  assertNetworkAllows(vault, principal, connection.clientAddress);
+  if (!isReachableFrom(vault, exchange.clientAddress) && !(await isTrusted(deps, vault, principal)))
+    assertNetworkAllows(vault, principal, exchange.clientAddress);
 
   const { route, name, version } = deps.vaultRouter.find(exchange);
   exchange.operation = route.audit;
@@ -109,7 +157,7 @@ async function answerVault(deps: Deps, exchange: Exchange, target: HostTarget): 
   const question = { vault, principal, action: route.action, target: { kind: route.kind, name } };
   const grant = grantRequest(
     question,
-    deps.assignments.knownRoles(principal.objectId) ?? (await rolesFor(deps, question)),
+    deps.assignments.knownRoles(principal) ?? (await deps.assignments.rolesOf(principal)),
   );
   exchange.assignmentId = grant.assignmentId;
 
@@ -128,6 +176,16 @@ async function answerVault(deps: Deps, exchange: Exchange, target: HostTarget): 
   };
 }
 
+/** Whether the caller is a service that the vault lets past its firewall. Asked only of who is kept out by it. */
+async function isTrusted(
+  { serviceOf }: PipelineDeps,
+  { networkRules: { bypass }, services }: Vault,
+  principal: Principal,
+): Promise<boolean> {
+  const service = await serviceOf(principal);
+  return service !== undefined && trustsService({ bypass, services }, service);
+}
+
 async function authenticate(
   deps: PipelineDeps,
   exchange: Exchange,
@@ -144,11 +202,4 @@ async function authenticate(
     exchange.challenge = `Bearer authorization="${authority}", resource="${target.audiences[0] ?? ''}"`;
     throw error;
   }
-}
-
-const noRoles = rolesFrom([]);
-
-async function rolesFor(deps: PipelineDeps, { vault, principal }: Question): Promise<PrincipalRoles> {
-  // Under access policies role assignments count for nothing, and need not be read.
-  return vault.enableRbacAuthorization ? deps.assignments.rolesOf(principal.objectId) : noRoles;
 }

@@ -1,4 +1,5 @@
 /** The headers of every answer, as recorded from Azure (ERRORS §8), as name and value in turn. */
+import { isGuid } from '../core/names.ts';
 import { remember } from '../core/remember.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -31,7 +32,7 @@ export function createVaultHeaders(): (exchange: Exchange) => string[] {
       'x-ms-keyvault-region',
       exchange.region,
       'x-ms-keyvault-network-info',
-      networkOf(exchange.connection.clientAddress),
+      networkOf(exchange.clientAddress),
       'x-ms-request-id',
       exchange.requestId,
     ];
@@ -61,8 +62,53 @@ export function loginHeaders(exchange: Exchange): string[] {
   return headers;
 }
 
+/** Graph names requests as the token endpoints do, with one header more. */
+export function graphHeaders(exchange: Exchange): string[] {
+  return [...loginHeaders(exchange), 'request-id', exchange.requestId];
+}
+
 function networkInfo(address: string): string {
   return address.includes(':')
     ? `conn_type=Ipv6;addr=${address};act_addr_fam=InterNetworkV6;`
     : `conn_type=Ipv4;addr=${address};act_addr_fam=InterNetwork;`;
+}
+
+/** Makes the function that lists the headers of an answer of the management plane. */
+export function createManagementHeaders(): (exchange: Exchange) => string[] {
+  return (exchange) => {
+    const { requestId, clientRequestId, request } = exchange;
+    const correlationId = correlation(request.headers['x-ms-correlation-request-id']) ?? requestId;
+    const headers = [
+      'Cache-Control',
+      'no-cache',
+      'Pragma',
+      'no-cache',
+      'Expires',
+      '-1',
+      'Strict-Transport-Security',
+      'max-age=31536000; includeSubDomains',
+      'X-Content-Type-Options',
+      'nosniff',
+      'x-ms-request-id',
+      requestId,
+      'x-ms-correlation-request-id',
+      correlationId,
+      'x-ms-routing-request-id',
+      `${routedBy}:${compactTime(exchange.started)}:${requestId}`,
+    ];
+    if (clientRequestId !== undefined) headers.push('x-ms-client-request-id', clientRequestId);
+    return headers;
+  };
+}
+
+/** The place that routed a request: in Azure a region's name. */
+const routedBy = 'LOCAL';
+
+function correlation(given: string | string[] | undefined): string | undefined {
+  return typeof given === 'string' && isGuid(given) ? given : undefined;
+}
+
+/** `20240902T050654Z`. */
+function compactTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
 }

@@ -9,6 +9,7 @@ import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Random } from '../core/random.ts';
+import { type ClientAddressOf, directAddress } from './client-address.ts';
 import { asFailure, resultCode, statusOf } from './errors.ts';
 import { type Answer, auditEntry, type Exchange, openExchange } from './exchange.ts';
 import { answerHealth, type Readiness } from './health.ts';
@@ -28,9 +29,15 @@ export interface ServeDeps {
 export interface Served {
   /** Whether a POST may name the verb that it stands for. */
   readonly methodOverride: boolean;
+  /** Whose address a request has; by default the connection's. */
+  readonly clientAddressOf?: ClientAddressOf;
   /** Answers, or throws the refusal. */
   readonly answer: (exchange: Exchange) => Promise<Answer>;
   readonly refusalBody: (failure: Failure, exchange: Exchange) => string;
+  /** The code that the audit record gives, if it is not the data plane's. */
+  readonly resultCode?: (failure: Failure, exchange: Exchange) => string | undefined;
+  /** What a refusal has besides, as name and value in turn. */
+  readonly refusalHeaders?: (failure: Failure, exchange: Exchange) => readonly string[];
   /** The headers of every answer, as name and value in turn, in a list that is the caller's to add to. */
   readonly headers: (exchange: Exchange) => string[];
 }
@@ -69,6 +76,7 @@ async function serve(deps: Deps, request: IncomingMessage, response: ServerRespo
     requestId: deps.random.guid(),
     methodOverride: deps.served.methodOverride,
     parseTarget: deps.parseTarget,
+    clientAddressOf: deps.served.clientAddressOf ?? directAddress,
   });
   let answer: Answer;
   let entered = false;
@@ -105,14 +113,19 @@ function refusal(deps: Deps, exchange: Exchange, error: unknown): Answer {
     });
   }
   const headers: string[] = [];
-  const isChallenge = failure.kind === 'unauthorized' || failure.kind === 'invalidClient';
-  if (isChallenge && exchange.challenge !== undefined) headers.push('WWW-Authenticate', exchange.challenge);
+  const status = statusOf(failure.kind);
+  if (status === 401 && exchange.challenge !== undefined)
+    headers.push('WWW-Authenticate', exchange.challenge);
   if (failure.retryAfter !== undefined) headers.push('Retry-After', String(failure.retryAfter));
+  headers.push(...(deps.served.refusalHeaders?.(failure, exchange) ?? []));
   return {
-    status: statusOf(failure.kind),
+    status,
     body: deps.served.refusalBody(failure, exchange),
     headers,
-    failure: { code: resultCode(failure.kind), description: failure.message },
+    failure: {
+      code: deps.served.resultCode?.(failure, exchange) ?? resultCode(failure.kind),
+      description: failure.message,
+    },
     id: undefined,
   };
 }
@@ -126,7 +139,7 @@ function send(deps: Deps, done: { exchange: Exchange; answer: Answer }, response
   const headers = deps.served.headers(exchange);
   for (const text of answer.headers) headers.push(text);
   if (answer.body !== undefined) {
-    headers.push('Content-Type', 'application/json; charset=utf-8');
+    headers.push('Content-Type', answer.contentType ?? 'application/json; charset=utf-8');
     headers.push('Content-Length', String(Buffer.byteLength(answer.body)));
   }
   const unread =

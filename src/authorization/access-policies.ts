@@ -2,7 +2,10 @@
 import type { Principal } from '../core/principal.ts';
 import type { Action, PolicyKind } from './actions.ts';
 
-/** One entry of a vault's `accessPolicies`. Permissions are lower case; `all` stands for all but `purge`. */
+/**
+ * One entry of a vault's `accessPolicies`; `all` stands for all but `purge`. Ids and permissions are lower case where
+ * they are evaluated, and in a vault's record as they were written.
+ */
 export interface AccessPolicy {
   readonly tenantId: string;
   readonly objectId: string;
@@ -48,12 +51,62 @@ export const keyPermissions = [
   'setrotationpolicy',
 ] as const;
 
+/** What a policy may say of certificates (Azure's `CertificatePermissions`). */
+export const certificatePermissions = [
+  'all',
+  'get',
+  'list',
+  'delete',
+  'create',
+  'import',
+  'update',
+  'managecontacts',
+  'getissuers',
+  'listissuers',
+  'setissuers',
+  'deleteissuers',
+  'manageissuers',
+  'recover',
+  'purge',
+  'backup',
+  'restore',
+] as const;
+
+/** What a policy may say of storage accounts (Azure's `StoragePermissions`); kept and shown, nothing asks for them. */
+export const storagePermissions = [
+  'all',
+  'get',
+  'list',
+  'delete',
+  'set',
+  'update',
+  'regeneratekey',
+  'recover',
+  'purge',
+  'backup',
+  'restore',
+  'setsas',
+  'listsas',
+  'getsas',
+  'deletesas',
+] as const;
+
 /** What the policies say: allowed, named but without the permission, or not named at all. */
 export type PolicyVerdict = 'allowed' | 'missing' | 'unknown';
 
+/** The policies that name the principal or one of its groups. */
+export function policiesNaming(
+  policies: readonly AccessPolicy[],
+  objectIds: { objectId: string; groups: readonly string[] },
+): readonly AccessPolicy[] {
+  const named = new Set([objectIds.objectId, ...objectIds.groups]);
+  return policies.filter((policy) => named.has(policy.objectId));
+}
+
+/** What the policies, all of which name the principal or one of its groups, say of an action. */
 export function evaluatePolicies(
   policies: readonly AccessPolicy[],
-  principal: Principal,
+  principal: Pick<Principal, 'tenantId' | 'appId'>,
   action: Action,
 ): PolicyVerdict {
   let verdict: PolicyVerdict = 'unknown';
@@ -65,9 +118,8 @@ export function evaluatePolicies(
   return verdict;
 }
 
-function appliesTo(policy: AccessPolicy, principal: Principal): boolean {
+function appliesTo(policy: AccessPolicy, principal: Pick<Principal, 'tenantId' | 'appId'>): boolean {
   if (policy.tenantId !== principal.tenantId) return false;
-  if (policy.objectId !== principal.objectId && !principal.groups.includes(policy.objectId)) return false;
   return policy.applicationId === undefined || policy.applicationId === principal.appId;
 }
 

@@ -1,11 +1,12 @@
 /** The decision on one request, as a pure function of the vault's rules, the caller, the action and the target. */
 import { Failure } from '../core/errors.ts';
+import { foldCase } from '../core/names.ts';
 import type { Principal } from '../core/principal.ts';
-import { type AccessPolicy, evaluatePolicies } from './access-policies.ts';
+import { type AccessPolicy, evaluatePolicies, policiesNaming } from './access-policies.ts';
 import type { Action } from './actions.ts';
 import type { NetworkCheck } from './network-rules.ts';
-import { type RoleAssignment, scopeCovers } from './role-assignments.ts';
-import { roleAllows } from './roles.ts';
+import { allowingFirst, decisionsOn, type PrincipalRoles, type VaultDecisions } from './principal-roles.ts';
+import { keysAbove } from './scopes.ts';
 
 /** What authorization needs to know of a vault. */
 export interface ProtectedVault {
@@ -19,10 +20,12 @@ export interface ProtectedVault {
   readonly accessPolicies: readonly AccessPolicy[];
   readonly publicNetworkAccess: 'Enabled' | 'Disabled';
   readonly networkCheck: NetworkCheck;
+  /** Whether an address is one that an approved private endpoint connection brings. */
+  readonly privateCheck?: NetworkCheck;
 }
 
 /** The vault's ARM id. */
-export function vaultScope(vault: ProtectedVault): string {
+export function vaultScope(vault: Pick<ProtectedVault, 'subscriptionId' | 'resourceGroup' | 'name'>): string {
   return `/subscriptions/${vault.subscriptionId}/resourceGroups/${vault.resourceGroup}/providers/Microsoft.KeyVault/vaults/${vault.name}`;
 }
 
@@ -32,20 +35,6 @@ export interface Target {
   readonly name: string | undefined;
 }
 
-/**
- * A principal's role assignments, and what they were found to allow on whole vaults: the assignment's id, or '' for
- * none. A vault that changes becomes another object, so that nothing found for the old one is looked at again.
- */
-export interface PrincipalRoles {
-  readonly assignments: readonly RoleAssignment[];
-  readonly vaultWide: WeakMap<ProtectedVault, Map<Action, string>>;
-}
-
-/** To be made anew whenever an assignment changes. */
-export function rolesFrom(assignments: readonly RoleAssignment[]): PrincipalRoles {
-  return { assignments, vaultWide: new WeakMap() };
-}
-
 export interface Question {
   readonly vault: ProtectedVault;
   readonly principal: Principal;
@@ -53,15 +42,21 @@ export interface Question {
   readonly target: Target;
 }
 
-/** Throws the refusal of a caller whose address the vault's network rules keep out. */
+/** Whether the vault's network lets the address in: by a private endpoint, or publicly and by the rules. */
+export function isReachableFrom(vault: ProtectedVault, address: string): boolean {
+  if (vault.publicNetworkAccess === 'Enabled' && vault.networkCheck(address)) return true;
+  return vault.privateCheck?.(address) === true;
+}
+
+/** Throws the refusal of a caller whose address the vault's network keeps out. */
 export function assertNetworkAllows(vault: ProtectedVault, principal: Principal, address: string): void {
+  if (isReachableFrom(vault, address)) return;
   if (vault.publicNetworkAccess === 'Disabled') {
     throw new Failure(
       'forbiddenByConnection',
       `Public network access is disabled and request is not from a trusted service nor via an approved private link.\r\n${callerLine(principal)}\r\n${vaultLine(vault)}`,
     );
   }
-  if (vault.networkCheck(address)) return;
   throw new Failure(
     'forbiddenByFirewall',
     `Client address is not authorized and caller is not a trusted service.\r\nClient address: ${address}\r\n${callerLine(principal)}\r\n${vaultLine(vault)}`,
@@ -70,53 +65,59 @@ export function assertNetworkAllows(vault: ProtectedVault, principal: Principal,
 
 /**
  * Allows or throws. Returns the id of the role assignment that allowed it, undefined under access policies.
- * With RBAC on, access policies count for nothing, and the other way round.
+ * With RBAC on, access policies count for nothing, and the other way round. `roles` are the principal's.
  */
 export function authorize(question: Question, roles: PrincipalRoles): string | undefined {
-  const { vault, principal, action } = question;
-  if (!vault.enableRbacAuthorization) {
-    const verdict = evaluatePolicies(vault.accessPolicies, principal, action);
-    if (verdict === 'allowed') return undefined;
-    throw new Failure(verdict === 'missing' ? 'forbiddenByPolicy' : 'accessDenied', policyRefusal(question));
-  }
-  const decided = vaultWide(question, roles);
-  if (decided !== undefined) return decided;
-  const target = targetScope(question);
-  const found = roles.assignments.find((assignment) => allows(assignment, { vault, action, scope: target }));
-  if (found !== undefined) return found.id;
+  const { vault } = question;
+  const decisions = decisionsOn(roles, vault);
+  if (!vault.enableRbacAuthorization) return askPolicies(question, roles, decisions);
+  const found = vaultWide(question, roles, decisions) || onObject(question, roles, decisions);
+  if (found !== '') return found;
   throw new Failure('forbiddenByRbac', rbacRefusal(question));
 }
 
-/** The assignment that allows the action on the whole vault, looked for once. */
-function vaultWide({ vault, action }: Question, roles: PrincipalRoles): string | undefined {
-  let decided = roles.vaultWide.get(vault);
-  if (decided === undefined) {
-    decided = new Map();
-    roles.vaultWide.set(vault, decided);
-  }
-  let id = decided.get(action);
-  if (id === undefined) {
-    const scope = vaultScope(vault);
-    id = roles.assignments.find((assignment) => allows(assignment, { vault, action, scope }))?.id ?? '';
-    decided.set(action, id);
-  }
-  return id === '' ? undefined : id;
-}
-
-function allows(
-  assignment: RoleAssignment,
-  at: { vault: ProtectedVault; action: Action; scope: string },
-): boolean {
-  return (
-    assignment.tenantId === at.vault.tenantId &&
-    roleAllows(assignment.roleId, at.action.dataAction) &&
-    scopeCovers(assignment.scope, at.scope)
+function askPolicies(question: Question, { groups }: PrincipalRoles, decisions: VaultDecisions): undefined {
+  const { vault, principal, action } = question;
+  const { objectId } = principal;
+  decisions.policies ??= policiesNaming(vault.accessPolicies, { objectId, groups });
+  const verdict = evaluatePolicies(decisions.policies, principal, action);
+  if (verdict === 'allowed') return undefined;
+  throw new Failure(
+    verdict === 'missing' ? 'forbiddenByPolicy' : 'accessDenied',
+    policyRefusal(question, groups.length),
   );
 }
 
-function targetScope({ vault, target }: Question): string {
-  const scope = vaultScope(vault);
-  return target.name === undefined ? scope : `${scope}/${target.kind}/${target.name}`;
+/** The assignment that allows the action on the whole vault, looked for once; '' for none. */
+function vaultWide({ vault, action }: Question, roles: PrincipalRoles, decisions: VaultDecisions): string {
+  const { dataAction } = action;
+  let id = decisions.wide.get(dataAction);
+  if (id === undefined) {
+    const { tenantId } = vault;
+    const keys = vaultKeys(vault, decisions);
+    id =
+      allowingFirst(roles, { kind: 'dataAction', action: dataAction, tenantId, keys })?.assignment.id ?? '';
+    decisions.wide.set(dataAction, id);
+  }
+  return id;
+}
+
+/** The assignment that allows the action on the one object that is asked for; '' for none. */
+function onObject(
+  { vault, action, target }: Question,
+  roles: PrincipalRoles,
+  decisions: VaultDecisions,
+): string {
+  if (target.name === undefined) return '';
+  const kind = `${vaultKeys(vault, decisions).at(-1)}/${foldCase(target.kind)}`;
+  const keys = [kind, `${kind}/${foldCase(target.name)}`];
+  const asked = { kind: 'dataAction', action: action.dataAction, tenantId: vault.tenantId, keys } as const;
+  return allowingFirst(roles, asked)?.assignment.id ?? '';
+}
+
+function vaultKeys(vault: ProtectedVault, decisions: VaultDecisions): readonly string[] {
+  decisions.keys ??= keysAbove(vaultScope(vault), vault.tenantId);
+  return decisions.keys;
 }
 
 function callerLine(principal: Principal): string {
@@ -145,8 +146,8 @@ function rbacRefusal(question: Question): string {
   ].join('\r\n');
 }
 
-function policyRefusal({ vault, principal, action }: Question): string {
-  const groups = principal.kind === 'user' ? `numgroups=${principal.groups.length};` : '';
+function policyRefusal({ vault, principal, action }: Question, numGroups: number): string {
+  const groups = principal.kind === 'user' ? `numgroups=${numGroups};` : '';
   const caller = `appid=${principal.appId ?? ''};oid=${principal.objectId};${groups}iss=${principal.issuer}`;
   return `The user, group or application '${caller}' does not have ${action.policyKind} ${action.permission} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`;
 }

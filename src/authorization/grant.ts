@@ -3,13 +3,8 @@
  * operations take it and act on its target only, so that nobody can authorize A and read B.
  */
 import type { Action } from './actions.ts';
-import {
-  authorize,
-  type PrincipalRoles,
-  type ProtectedVault,
-  type Question,
-  type Target,
-} from './authorize.ts';
+import { authorize, type ProtectedVault, type Question, type Target } from './authorize.ts';
+import type { PrincipalRoles } from './principal-roles.ts';
 
 declare const minted: unique symbol;
 
@@ -33,6 +28,15 @@ export function grantRequest<V extends ProtectedVault>(
 
 /** A grant for the server's own jobs, which act for nobody: scheduled purge, rotation, renewal. */
 export function systemGrant<V extends ProtectedVault>(vault: V, action: Action, target: Target): Grant<V> {
+  return { vault, action, target, assignmentId: undefined } as Grant<V>;
+}
+
+/** A grant for an object of a vault that the management plane has authorized by an action of its own. */
+export function managementGrant<V extends ProtectedVault>(
+  vault: V,
+  action: Action,
+  target: Target,
+): Grant<V> {
   return { vault, action, target, assignmentId: undefined } as Grant<V>;
 }
 

@@ -10,6 +10,7 @@ export interface ClientEnvironment {
   readonly authorityBundle: string;
   readonly trustStore: string;
   readonly trustStorePassword: string;
+  readonly azureConfig: string;
   readonly tenantId: string;
   readonly subscriptionId: string;
   readonly clientId?: string;
@@ -27,7 +28,13 @@ export function clientVariables(
   as: 'servicePrincipal' | 'managedIdentity',
   inherited: Readonly<Record<string, string | undefined>>,
 ): Variables {
-  return { ...proxyVariables(from), ...trustVariables(from, inherited), ...identityVariables(from, as) };
+  return {
+    ...proxyVariables(from),
+    ...trustVariables(from, inherited),
+    ...identityVariables(from, as),
+    // The command line would use its sign-ins at Azure here, by the names that are the same, and send us its tokens.
+    AZURE_CONFIG_DIR: inherited.AZURE_CONFIG_DIR ?? from.azureConfig,
+  };
 }
 
 function proxyVariables(from: { proxy: string }): Variables {

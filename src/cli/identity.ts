@@ -1,21 +1,9 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { addDirectoryCommands } from './directory.ts';
+import { type CredentialView, type IdentityView, identityFacts } from './identity-view.ts';
 import { operate } from './operate.ts';
-import { facts, print, table } from './output.ts';
+import { print, table } from './output.ts';
 import { wholeNumber } from './vault.ts';
-
-interface IdentityView {
-  readonly name: string;
-  readonly kind: string;
-  readonly clientId: string;
-  readonly objectId: string;
-  readonly tenantId: string;
-}
-
-interface SecretView {
-  readonly keyId: string;
-  readonly hint: string;
-  readonly expires: string;
-}
 
 interface GrantView {
   readonly id: string;
@@ -27,6 +15,7 @@ interface GrantView {
 export function addIdentityCommands(program: Command): void {
   const identity = program.command('identity').description('make identities, their secrets and their roles');
   addPrincipalCommands(identity);
+  addDirectoryCommands(identity);
   addSecretCommands(identity);
   addGrantCommands(identity);
   identity
@@ -52,15 +41,30 @@ function addPrincipalCommands(identity: Command): void {
     )
     .argument('<name>')
     .option('--managed', 'a managed identity: its tokens come from this machine, it has no secret')
+    .option('--system-assigned', 'together with --managed: the identity of one resource')
     .option('--resource-id <id>', 'the Azure resource id of a managed identity')
     .option('--issuer <url>', 'an external issuer that the configuration trusts, together with --subject')
     .option('--subject <text>', 'the subject (or whichever claim is configured) of its tokens')
+    .option('--public-client', 'an application that users sign in through without it proving itself')
+    .option('--redirect-uri <uri>', 'an address that sign-ins are answered at; can be repeated', collected)
+    .addOption(
+      new Option('--first-party <service>', 'an application that stands for a service of Azure').choices([
+        'deployment',
+        'diskEncryption',
+        'templateDeployment',
+        'other',
+      ]),
+    )
     .option('--json', 'print JSON')
     .action(async (name: string, options: Record<string, unknown>, command: Command) => {
-      const { managed, resourceId, issuer, subject } = options;
+      const { managed, systemAssigned, resourceId, issuer, subject } = options;
+      const { publicClient, redirectUri: redirectUris, firstParty } = options;
       await operate<IdentityView>(command, {
         name: 'identity create',
-        input: { name, managed, resourceId, issuer, subject },
+        input: {
+          ...{ name, managed, systemAssigned, resourceId, issuer, subject },
+          ...{ publicClient, redirectUris, firstParty },
+        },
         print: (made) => print(identityFacts(made)),
       });
     });
@@ -73,7 +77,12 @@ function addPrincipalCommands(identity: Command): void {
         name: 'identity list',
         input: {},
         print: ({ identities }) => {
-          const rows = identities.map((entry) => [entry.name, entry.kind, entry.clientId, entry.objectId]);
+          const rows = identities.map((entry) => [
+            entry.name,
+            entry.kind,
+            entry.clientId ?? '',
+            entry.objectId,
+          ]);
           print(table(['NAME', 'KIND', 'CLIENT ID', 'OBJECT ID'], rows));
         },
       });
@@ -88,7 +97,7 @@ function addSecretCommands(identity: Command): void {
     .option('--days <days>', 'days until it expires, 1 to 731 (default: 365)', wholeNumber)
     .option('--json', 'print JSON')
     .action(async (name: string, options: { days?: number }, command: Command) => {
-      await operate<IdentityView & SecretView & { secret: string }>(command, {
+      await operate<IdentityView & CredentialView & { secret: string }>(command, {
         name: 'identity secret',
         input: { identity: name, days: options.days },
         print: (made) => {
@@ -100,22 +109,22 @@ function addSecretCommands(identity: Command): void {
     });
   identity
     .command('secrets')
-    .description('list the client secrets of an application: never the secrets themselves')
+    .description('list the credentials of an identity: never the secrets themselves')
     .argument('<identity>', 'name, client id or object id')
     .option('--json', 'print JSON')
     .action(async (name: string, _options: object, command: Command) => {
-      await operate<{ secrets: SecretView[] }>(command, {
+      await operate<{ secrets: CredentialView[] }>(command, {
         name: 'identity secrets',
         input: { identity: name },
         print: ({ secrets }) => {
-          const rows = secrets.map((entry) => [entry.keyId, `${entry.hint}…`, entry.expires]);
-          print(table(['KEY ID', 'BEGINS', 'EXPIRES'], rows));
+          const rows = secrets.map((entry) => [entry.keyId, entry.kind, shown(entry), entry.expires]);
+          print(table(['KEY ID', 'KIND', 'WHICH', 'EXPIRES'], rows));
         },
       });
     });
   identity
     .command('remove-secret')
-    .description('remove a client secret; it is refused from then on')
+    .description('remove a secret or another credential; it is refused from then on')
     .argument('<identity>', 'name, client id or object id')
     .argument('<key-id>')
     .option('--json', 'print JSON')
@@ -170,12 +179,11 @@ function addGrantCommands(identity: Command): void {
     });
 }
 
-function identityFacts(view: IdentityView): string {
-  return facts([
-    ['name', view.name],
-    ['kind', view.kind],
-    ['client id', view.clientId],
-    ['object id', view.objectId],
-    ['tenant', view.tenantId],
-  ]);
+/** What people know a credential by. */
+function shown({ hint, thumbprint, subject }: CredentialView): string {
+  return thumbprint ?? subject ?? (hint === '' ? '' : `${hint}…`);
+}
+
+function collected(uri: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), uri];
 }

@@ -13,6 +13,10 @@ export type Topic =
   | 'vaultKeys'
   /** The role assignments of a principal: its object id. */
   | 'roleAssignments'
+  /** A custom role: its id. */
+  | 'roleDefinitions'
+  /** A principal's record and the groups that it is in: its object id. */
+  | 'principal'
   /** A sealed item: its name. */
   | 'sealedItem'
   /** The root keys in use, all together. */

@@ -35,7 +35,7 @@ const memorySize = 10_000;
  */
 export async function addSecret(
   { store, clock, random, hasher }: DirectoryDeps & { readonly hasher: SecretHasher },
-  input: { objectId: string; expires: number },
+  input: { objectId: string; expires: number; displayName?: string | undefined },
 ): Promise<{ credential: ClientCredential; secret: SecretBytes }> {
   const principal = await store.byObjectId(input.objectId);
   if (principal === undefined) throw new Failure('notFound', 'There is no such application.');
@@ -49,6 +49,8 @@ export async function addSecret(
   const text = Buffer.from(random.bytes(secretBytes)).toString('base64url').replace(/^-/, 'A');
   const secret = SecretBytes.fromText(text);
   const credential: ClientCredential = {
+    kind: 'secret',
+    detail: input.displayName === undefined ? {} : { displayName: input.displayName },
     keyId: random.guid(),
     objectId: principal.objectId,
     hash: await hasher.hash(secret),
@@ -119,7 +121,8 @@ export function createClientSecretVerifier(
     const { secret } = presented;
     const principal = await findApplication(store, presented);
     // Read each time: a credential removed on any node is refused here at once, remembered or not.
-    const credentials = principal === undefined ? [] : await store.credentialsOf(principal.objectId);
+    const all = principal === undefined ? [] : await store.credentialsOf(principal.objectId);
+    const credentials = all.filter(({ kind }) => kind === 'secret');
     const name = digest(presented.appId.toLowerCase(), secret);
     const known = verified.get(name);
     let found =
@@ -129,8 +132,9 @@ export function createClientSecretVerifier(
       if (found !== undefined) verified.set(name, { keyId: found.keyId, until: clock.now() + memory });
     }
     if (principal === undefined || found === undefined) throw wrongSecret();
-    // Only who knows the secret learns that it has expired.
+    // Only who knows the secret learns that it has expired, or that the application is disabled.
     if (clock.now() >= found.expires) throw expiredSecret(presented.appId);
+    if (!principal.enabled) throw disabledApplication(presented.appId);
     return principal;
   };
 }
@@ -161,4 +165,8 @@ function expiredSecret(appId: string): Failure {
     'invalidClient',
     `AADSTS7000222: The provided client secret keys for app '${appId}' are expired. Add a new client secret.`,
   );
+}
+
+function disabledApplication(appId: string): Failure {
+  return new Failure('unauthorizedClient', `AADSTS7000112: Application '${appId}' is disabled.`);
 }

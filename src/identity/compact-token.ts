@@ -21,8 +21,11 @@ const compactForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 /** Headers that carry or point to a key, change how the signature is computed, or mean encryption. */
 const refusedHeaders = ['crit', 'jku', 'jwk', 'x5u', 'x5c', 'b64', 'enc', 'zip', 'cty'];
 
-/** Parses a token; fails with `unauthorized`, in a text that quotes nothing of it. */
-export function parseCompactToken(token: string): UnverifiedToken {
+/**
+ * Parses a token; fails with `unauthorized`, in a text that quotes nothing of it. `ignored` names header parameters that
+ * are let pass although they carry a key, for who does not look at them.
+ */
+export function parseCompactToken(token: string, ignored: readonly string[] = []): UnverifiedToken {
   if (token.length > longestToken) throw malformed(`it is longer than ${longestToken} characters`);
   if (!compactForm.test(token)) throw malformed('it is not a signed JWT in compact form');
   const [encodedHeader = '', payload = '', signature = ''] = token.split('.');
@@ -30,7 +33,7 @@ export function parseCompactToken(token: string): UnverifiedToken {
   if (![encodedHeader, payload, signature].every(isCanonical))
     throw malformed('its base64url is not canonical');
   const header = parseObject(encodedHeader, 'header');
-  const refused = refusedHeaders.find((name) => Object.hasOwn(header, name));
+  const refused = refusedHeaders.find((name) => Object.hasOwn(header, name) && !ignored.includes(name));
   if (refused !== undefined) throw malformed(`the header parameter '${refused}' is not accepted`);
   return { encodedHeader, header, claims: parseObject(payload, 'claims set') };
 }

@@ -19,6 +19,10 @@ const principal: PrincipalRecord = {
   displayName: 'web',
   resourceId: undefined,
   created: 0,
+  userName: undefined,
+  applicationId: undefined,
+  enabled: true,
+  detail: {},
 };
 const request: TokenRequest = {
   principal,
@@ -26,7 +30,6 @@ const request: TokenRequest = {
   version: '1.0',
   issuer: issuerOf(azureIssuerNames, '1.0', tenantId),
   lifetimeSeconds: 3600,
-  idtyp: 'app',
   clientAuthentication: '1',
 };
 
@@ -72,24 +75,80 @@ describe('token issuer', () => {
   it('issues a v2.0 token of own names, and a user token', async () => {
     const { issuer } = setup();
     const iss = issuerOf(ownIssuerNames('https://login.strongroom.localhost:8443'), '2.0', tenantId);
-    const user = { userName: 'ada@example.com', clientId: principal.appId ?? '', groups: [] };
+    const groups = ['99999999-9999-4999-8999-999999999999'];
+    const clientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+    const user = { userName: 'ada@example.com', clientId, scope: 'user_impersonation', groups };
     const { token } = await issuer.issueToken({
       ...request,
       version: '2.0',
       issuer: iss,
-      idtyp: 'user',
+      clientAuthentication: '0',
       user,
     });
-    const claims = decodeJwt(token);
-    expect(claims).toMatchObject({
+    const { iat, nbf, exp, uti, ...claims } = decodeJwt(token);
+    expect(claims).toEqual({
+      aud: request.audience,
       iss: `https://login.strongroom.localhost:8443/${tenantId}/v2.0`,
-      azp: principal.appId,
-      azpacr: '1',
+      azp: clientId,
+      azpacr: '0',
       ver: '2.0',
-      idtyp: 'user',
+      scp: 'user_impersonation',
+      name: principal.displayName,
       preferred_username: 'ada@example.com',
+      groups,
+      oid: principal.objectId,
+      sub: principal.objectId,
+      tid: tenantId,
     });
-    expect(claims).not.toHaveProperty('appid');
+    const v1 = await issuer.issueToken({ ...request, clientAuthentication: '0', user });
+    expect(decodeJwt(v1.token)).toMatchObject({
+      appid: clientId,
+      appidacr: '0',
+      upn: 'ada@example.com',
+      unique_name: 'ada@example.com',
+      amr: ['pwd'],
+      scp: 'user_impersonation',
+      ver: '1.0',
+    });
+    expect(decodeJwt(v1.token)).not.toHaveProperty('idtyp');
+  });
+
+  it('says that there are groups where they are too many for a token', async () => {
+    const { issuer } = setup();
+    const user = { userName: 'ada@example.com', clientId: 'c', scope: 'x' };
+    const groups = Array.from({ length: 201 }, (_, index) => `group ${index}`);
+    const many = decodeJwt((await issuer.issueToken({ ...request, user: { ...user, groups } })).token);
+    expect(many).toMatchObject({ hasgroups: true });
+    expect(many).not.toHaveProperty('groups');
+    const fewer = { ...user, groups: groups.slice(1) };
+    const few = decodeJwt((await issuer.issueToken({ ...request, user: fewer })).token);
+    expect(few.groups).toHaveLength(200);
+    expect(few).not.toHaveProperty('hasgroups');
+  });
+
+  it('issues ID tokens for the client, with its nonce, in the form of the endpoint', async () => {
+    const { issuer } = setup();
+    const of = { principal, userName: 'ada@example.com', clientId: 'client', lifetimeSeconds: 3600 };
+    const v2 = decodeJwt(
+      await issuer.issueIdToken({ ...of, version: '2.0', issuer: 'https://issuer/v2.0', nonce: 'n' }),
+    );
+    expect(v2).toMatchObject({
+      aud: 'client',
+      iss: 'https://issuer/v2.0',
+      nonce: 'n',
+      preferred_username: 'ada@example.com',
+      name: principal.displayName,
+      oid: principal.objectId,
+      sub: principal.objectId,
+      tid: tenantId,
+      ver: '2.0',
+    });
+    for (const name of ['scp', 'idtyp', 'azp', 'appid']) expect(v2).not.toHaveProperty(name);
+    const v1 = decodeJwt(
+      await issuer.issueIdToken({ ...of, version: '1.0', issuer: 'https://issuer/', nonce: undefined }),
+    );
+    expect(v1).toMatchObject({ upn: 'ada@example.com', ver: '1.0' });
+    expect(v1).not.toHaveProperty('nonce');
   });
 
   it.each([0, -1, 1.5, 86_401, Number.NaN])('refuses a lifetime of %s seconds', async (lifetimeSeconds) => {

@@ -24,16 +24,33 @@ export interface TokenRequest {
   readonly issuer: string;
   /** 1 to 86,400. */
   readonly lifetimeSeconds: number;
-  readonly idtyp: 'app' | 'user';
   readonly clientAuthentication: ClientAuthentication;
   /** Resource id of a managed identity. */
   readonly xms_mirid?: string;
-  /** A user's name, and the application that the user signed in through. */
-  readonly user?: {
-    readonly userName: string;
-    readonly clientId: string;
-    readonly groups: readonly string[];
-  };
+  /** For a user's token: what it has in the place of an application's claims. */
+  readonly user?: UserClaims;
+}
+
+export interface UserClaims {
+  readonly userName: string;
+  /** The client through which the user signed in. */
+  readonly clientId: string;
+  /** `scp`, space-separated. */
+  readonly scope: string;
+  /** Object ids; more than 200 are left out, and the token says so. */
+  readonly groups: readonly string[];
+}
+
+/** What goes into an ID token (OpenID Connect Core 1.0 §2): for the client itself, to know who signed in. */
+export interface IdTokenRequest {
+  readonly principal: PrincipalRecord;
+  readonly userName: string;
+  readonly clientId: string;
+  readonly version: TokenVersion;
+  readonly issuer: string;
+  readonly lifetimeSeconds: number;
+  /** As the client sent it. */
+  readonly nonce: string | undefined;
 }
 
 /** A signed token; the times are Unix seconds. */
@@ -46,32 +63,58 @@ export interface IssuedToken {
 /** Issues tokens, publishes keys. The keys behind it are also the validator's (`VerificationKeys`). */
 export interface TokenIssuer {
   issueToken(request: TokenRequest): Promise<IssuedToken>;
+  issueIdToken(request: IdTokenRequest): Promise<string>;
   /** The JWK set (RFC 7517 §5), each key with `x5t` equal to its `kid`, as Entra ID's have. */
   jwks(): Promise<{ keys: readonly (PublicTokenKey & { readonly x5t: string })[] }>;
 }
 
+/** Entra ID's limit of `groups` in a JWT. */
+const mostGroups = 200;
+
 export function createTokenIssuer(deps: { keys: KeyRing; clock: Clock; random: Random }): TokenIssuer {
+  async function sign(
+    members: Record<string, unknown>,
+    { audience, issuer, lifetimeSeconds }: { audience: string; issuer: string; lifetimeSeconds: number },
+  ): Promise<IssuedToken> {
+    if (
+      !(Number.isInteger(lifetimeSeconds) && lifetimeSeconds > 0 && lifetimeSeconds <= longestTokenLifetime)
+    ) {
+      throw new RangeError(`a token lives 1 to ${longestTokenLifetime} seconds`);
+    }
+    const { kid, key } = await deps.keys.signer();
+    const notBefore = unixSeconds(deps.clock.now());
+    const expiresAt = notBefore + lifetimeSeconds;
+    const token = await new SignJWT(members)
+      .setProtectedHeader({ typ: 'JWT', alg: 'RS256', x5t: kid, kid })
+      .setAudience(audience)
+      .setIssuer(issuer)
+      .setIssuedAt(notBefore)
+      .setNotBefore(notBefore)
+      .setExpirationTime(expiresAt)
+      .sign(key);
+    return { token, notBefore, expiresAt };
+  }
+
+  const uti = () => Buffer.from(deps.random.bytes(16)).toString('base64url');
+
   return {
-    async issueToken(request) {
-      const { lifetimeSeconds } = request;
-      if (
-        !(Number.isInteger(lifetimeSeconds) && lifetimeSeconds > 0 && lifetimeSeconds <= longestTokenLifetime)
-      ) {
-        throw new RangeError(`a token lives 1 to ${longestTokenLifetime} seconds`);
-      }
-      const { kid, key } = await deps.keys.signer();
-      const notBefore = unixSeconds(deps.clock.now());
-      const expiresAt = notBefore + lifetimeSeconds;
-      const uti = Buffer.from(deps.random.bytes(16)).toString('base64url');
-      const token = await new SignJWT({ ...claims(request), uti, ver: request.version })
-        .setProtectedHeader({ typ: 'JWT', alg: 'RS256', x5t: kid, kid })
-        .setAudience(request.audience)
-        .setIssuer(request.issuer)
-        .setIssuedAt(notBefore)
-        .setNotBefore(notBefore)
-        .setExpirationTime(expiresAt)
-        .sign(key);
-      return { token, notBefore, expiresAt };
+    issueToken: (request) => sign({ ...claims(request), uti: uti(), ver: request.version }, request),
+
+    async issueIdToken(request) {
+      const { principal, userName, version, nonce } = request;
+      const name =
+        version === '1.0' ? { unique_name: userName, upn: userName } : { preferred_username: userName };
+      const members = {
+        ...name,
+        name: principal.displayName,
+        ...(nonce === undefined ? {} : { nonce }),
+        oid: principal.objectId,
+        sub: principal.objectId,
+        tid: principal.tenantId,
+        uti: uti(),
+        ver: version,
+      };
+      return (await sign(members, { ...request, audience: request.clientId })).token;
     },
 
     async jwks() {
@@ -83,20 +126,39 @@ export function createTokenIssuer(deps: { keys: KeyRing; clock: Clock; random: R
 
 /** Entra ID's access token claims; a claim without a value is left out. */
 function claims(request: TokenRequest): Record<string, unknown> {
-  const { principal, version, user } = request;
+  const { principal, version, user, clientAuthentication } = request;
   const clientId = user?.clientId ?? principal.appId;
   const client =
     version === '1.0'
-      ? { appid: clientId, appidacr: request.clientAuthentication, idp: request.issuer }
-      : { azp: clientId, azpacr: request.clientAuthentication };
-  const name = version === '1.0' ? { upn: user?.userName } : { preferred_username: user?.userName };
+      ? { appid: clientId, appidacr: clientAuthentication }
+      : { azp: clientId, azpacr: clientAuthentication };
   return {
     ...client,
-    ...(user === undefined ? {} : { ...name, groups: user.groups }),
-    idtyp: request.idtyp,
+    ...(user === undefined ? applicationClaims(request) : userClaims(user, request)),
     oid: principal.objectId,
     sub: principal.objectId,
     tid: principal.tenantId,
     ...(request.xms_mirid === undefined ? {} : { xms_mirid: request.xms_mirid }),
+  };
+}
+
+function applicationClaims({ version, issuer }: TokenRequest): Record<string, unknown> {
+  return version === '1.0' ? { idp: issuer, idtyp: 'app' } : { idtyp: 'app' };
+}
+
+/** A token with `scp` is a user's. */
+function userClaims(
+  { userName, scope, groups }: UserClaims,
+  { version, principal }: TokenRequest,
+): Record<string, unknown> {
+  const names =
+    version === '1.0'
+      ? { acr: '1', amr: ['pwd'], unique_name: userName, upn: userName }
+      : { preferred_username: userName };
+  return {
+    ...names,
+    name: principal.displayName,
+    ...(groups.length > mostGroups ? { hasgroups: true } : { groups }),
+    scp: scope,
   };
 }

@@ -45,7 +45,6 @@ export async function issueManagedIdentityToken(
     version: '1.0',
     issuer: request.issuer,
     lifetimeSeconds: longestTokenLifetime,
-    idtyp: 'app',
     clientAuthentication: '2',
     ...(principal.resourceId === undefined ? {} : { xms_mirid: principal.resourceId }),
   });
@@ -66,7 +65,8 @@ async function pickIdentity(
     named === 0
       ? await defaultIdentity(store, machine)
       : await namedIdentity(store, machine.tenantId, selector);
-  if (found?.kind !== 'managedIdentity' || found.tenantId !== machine.tenantId) throw notFound();
+  if (found?.kind !== 'managedIdentity' || found.tenantId !== machine.tenantId || !found.enabled)
+    throw notFound();
   return found;
 }
 

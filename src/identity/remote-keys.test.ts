@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { manualClock, memorySigningKeyStore } from '../../test/support/identity.ts';
+import { directoryOf } from '../../test/support/principals.ts';
 import { createChangeHub } from '../core/changes.ts';
 import { silentLog } from '../core/log.ts';
 import { isGuid } from '../core/names.ts';
@@ -58,7 +59,7 @@ async function setup(row: Partial<ExternalIssuer> = {}) {
   const ring = createKeyRing({ store: memorySigningKeyStore(), clock, feed: createChangeHub() });
   const issuer = remote.origin;
   const validator = createTokenValidator(
-    { ownKeys: ring, clock, log: silentLog, fetch },
+    { ownKeys: ring, clock, log: silentLog, fetch, directory: directoryOf([]) },
     {
       ownIssuers: [azureIssuerNames],
       externalIssuers: [{ issuer, audiences: ['strongroom'], tenantId, ...row }],

@@ -40,8 +40,7 @@ export function ownPrincipal(
   form: { version: TokenVersion; issuerOf: (tenantId: string) => string },
 ): Principal {
   if (claims.ver !== form.version) throw malformed("the claim 'ver' does not fit the issuer");
-  const idtyp = textMember(claims, 'idtyp');
-  if (idtyp !== 'app' && idtyp !== 'user') throw malformed("the claim 'idtyp' is neither app nor user");
+  const kind = ownKind(claims);
   requireNumber(claims, 'iat');
   requireNumber(claims, 'nbf');
   const tenantId = requireGuid(claims, 'tid');
@@ -49,11 +48,23 @@ export function ownPrincipal(
     objectId: requireGuid(claims, 'oid'),
     tenantId,
     appId: requireGuid(claims, form.version === '1.0' ? 'appid' : 'azp'),
-    kind: idtyp === 'app' ? 'application' : 'user',
+    kind,
     issuer: form.issuerOf(tenantId),
     userName: userName(claims),
     groups: groups(claims),
   };
+}
+
+/**
+ * An application's token says so in `idtyp`, a user's has the scopes that the user's client may use. One that has neither
+ * is no access token: ID tokens are signed with the same keys.
+ */
+function ownKind(claims: Members): Principal['kind'] {
+  const idtyp = textMember(claims, 'idtyp');
+  const scopes = textMember(claims, 'scp');
+  if (idtyp === 'app' && scopes === undefined) return 'application';
+  if ((idtyp === undefined || idtyp === 'user') && scopes !== undefined) return 'user';
+  throw malformed("the claims 'idtyp' and 'scp' say neither application nor user");
 }
 
 /** The principal of an external issuer's token; fails with `unauthorized` if it cannot be told. */

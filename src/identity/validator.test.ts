@@ -1,12 +1,14 @@
 import { exportSPKI, generateKeyPair, importJWK, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { manualClock, memorySigningKeyStore } from '../../test/support/identity.ts';
+import { directoryOf, principalRecord } from '../../test/support/principals.ts';
 import { createChangeHub } from '../core/changes.ts';
 import { silentLog } from '../core/log.ts';
 import { generateTokenKey, importPrivateTokenKey } from '../crypto/token-keys.ts';
 import { azureIssuerNames, ownIssuerNames } from './issuer-names.ts';
 import { createKeyRing } from './key-ring.ts';
-import { createTokenValidator } from './validator.ts';
+import type { PrincipalRecord } from './principals.ts';
+import { createTokenValidator, createTrustedKeys } from './validator.ts';
 
 const tenantId = '11111111-1111-4111-8111-111111111111';
 const otherTenant = '22222222-2222-4222-8222-222222222222';
@@ -20,7 +22,11 @@ const expected = {
 const encode = (value: unknown) =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value), 'utf8').toString('base64url');
 
-async function setup(options: { cacheSize?: number } = {}) {
+const noNetwork = () => Promise.reject(new Error('no network'));
+const known = principalRecord({ objectId: oid, tenantId });
+
+async function setup(options: { cacheSize?: number; principals?: PrincipalRecord[] } = {}) {
+  const principals = options.principals ?? [known];
   const clock = manualClock();
   const keys = createKeyRing({ store: memorySigningKeyStore(), clock, feed: createChangeHub() });
   let lookUps = 0;
@@ -32,7 +38,7 @@ async function setup(options: { cacheSize?: number } = {}) {
     },
   };
   const validator = createTokenValidator(
-    { ownKeys, clock, log: silentLog, fetch: () => Promise.reject(new Error('no network')) },
+    { ownKeys, directory: directoryOf(principals), clock, log: silentLog, fetch: noNetwork },
     {
       ownIssuers: [azureIssuerNames, ownIssuerNames('https://login.strongroom.localhost:8443')],
       externalIssuers: [],
@@ -97,7 +103,8 @@ describe('token validator', () => {
     const groups = ['AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA', '/not-a-guid'];
     const token = await sign({
       ...claims,
-      idtyp: 'user',
+      idtyp: undefined,
+      scp: 'user_impersonation',
       upn: 'ada@example.com',
       groups,
       oid: oid.toUpperCase(),
@@ -319,7 +326,14 @@ describe('claims', () => {
     for (const extra of [{ aud: [] }, { aud: [5] }, { groups: 'admins' }, { groups: [5] }, { upn: 5 }]) {
       await refusal(validator.validate(await sign({ ...claims, ...extra }), expected));
     }
-    for (const extra of [{ idtyp: 'device' }, { ver: '2.0' }, { oid: 'not-a-guid' }]) {
+    for (const extra of [
+      { idtyp: 'device' },
+      { idtyp: 'user' },
+      { scp: 'user_impersonation' },
+      { idtyp: undefined },
+      { ver: '2.0' },
+      { oid: 'not-a-guid' },
+    ]) {
       await refusal(validator.validate(await sign({ ...claims, ...extra }), expected));
     }
   });
@@ -457,13 +471,62 @@ describe('cache of verified tokens', () => {
   });
 });
 
+describe('who is in the directory', () => {
+  it('is asked each time: the disabled and the deleted are refused at once', async () => {
+    const principals = [known];
+    const { validator, claims, sign } = await setup({ principals });
+    const token = await sign(claims);
+    await validator.validate(token, expected);
+    expect(validator.cached(token, expected)).toBeDefined();
+    principals[0] = { ...known, enabled: false };
+    expect(validator.cached(token, expected)).toBeUndefined();
+    expect(await refusal(validator.validate(token, expected))).toContain('disabled');
+    principals[0] = { ...known, tenantId: otherTenant };
+    expect(await refusal(validator.validate(token, expected))).toContain('disabled');
+    principals.pop();
+    expect(validator.cached(token, expected)).toBeUndefined();
+    expect(await refusal(validator.validate(token, expected))).toContain('deleted');
+    principals.push(known);
+    await validator.validate(token, expected);
+  });
+
+  it('does not know the tokens that are for clients to read', async () => {
+    const { validator, claims, sign } = await setup();
+    const { appid: _client, appidacr: _proof, idtyp: _type, ...idToken } = claims;
+    await refusal(validator.validate(await sign(idToken), expected));
+  });
+});
+
+describe('trusted keys', () => {
+  it('are at hand for issuers of our own, in every tenant, and for configured ones only', async () => {
+    const { clock, keys } = await setup();
+    const find = createTrustedKeys(
+      { ownKeys: keys, clock, log: silentLog, fetch: noNetwork },
+      {
+        ownIssuers: [azureIssuerNames],
+        externalIssuers: [{ issuer: 'https://issuer.example', audiences: [], tenantId }],
+      },
+    );
+    expect(find(`https://sts.windows.net/${tenantId}/`)).toBe(keys);
+    expect(find(`https://login.microsoftonline.com/${otherTenant}/v2.0`)).toBe(keys);
+    expect(find('https://issuer.example')).toBeDefined();
+    for (const issuer of [
+      'https://sts.windows.net/',
+      'https://sts.windows.net/common/',
+      `https://sts.windows.net/${tenantId}`,
+      'https://issuer.example/',
+    ])
+      expect(find(issuer), issuer).toBeUndefined();
+  });
+});
+
 describe('keys of other kinds', () => {
   it('verifies ES256 where the key is one', async () => {
     const clock = manualClock();
     const { publicKey, privateKey } = await generateKeyPair('ES256');
     const ownKeys = { has: () => true, find: async () => ({ key: publicKey, algorithm: 'ES256' }) };
     const validator = createTokenValidator(
-      { ownKeys, clock, log: silentLog, fetch: () => Promise.reject(new Error('no network')) },
+      { ownKeys, directory: directoryOf([known]), clock, log: silentLog, fetch: noNetwork },
       { ownIssuers: [azureIssuerNames], externalIssuers: [] },
     );
     const now = Math.floor(clock.now() / 1000);

@@ -17,6 +17,7 @@ import {
   textMember,
   type UnverifiedToken,
 } from './compact-token.ts';
+import type { DirectoryCache, DirectoryEntry } from './directory-cache.ts';
 import { type IssuerNames, issuerOf } from './issuer-names.ts';
 import { LruMap } from './lru.ts';
 import { createRemoteKeys, type RemoteKeysDeps } from './remote-keys.ts';
@@ -52,6 +53,8 @@ export interface LastToken {
 export interface TokenValidatorDeps extends RemoteKeysDeps {
   /** Keys of the embedded service (see `key-ring.ts`). */
   readonly ownKeys: VerificationKeys;
+  /** Who is disabled or deleted is refused at once, whatever tokens are about. */
+  readonly directory: Pick<DirectoryCache, 'known' | 'entryOf'>;
 }
 
 export interface TokenValidatorOptions {
@@ -69,6 +72,8 @@ interface Source {
   /** Audiences accepted from this issuer on every API. */
   readonly audiences: readonly string[];
   readonly types: readonly string[];
+  /** Whether the directory must know the principal; an external issuer may speak for others too. */
+  readonly isOwn: boolean;
   readonly principalOf: (claims: Members) => Principal;
 }
 
@@ -124,6 +129,8 @@ export function createTokenValidator(
       if (token.length > longestToken) return undefined;
       const { known } = recall(token, last);
       if (known === undefined || known.principal.tenantId !== expected.tenantId) return undefined;
+      const entry = deps.directory.known(known.principal.objectId);
+      if (entry === undefined || !mayAct(entry, known)) return undefined;
       return hasAudience(known, expected) ? known.principal : undefined;
     },
 
@@ -136,9 +143,33 @@ export function createTokenValidator(
       const { principal, audiences } = result;
       if (principal.tenantId !== expected.tenantId) throw invalidIssuer(options, expected, principal.issuer);
       if (!hasAudience(result, expected)) throw invalidAudience(expected, audiences);
+      if (!mayAct(await deps.directory.entryOf(principal.objectId), result))
+        throw malformed('its principal is disabled or deleted');
       return principal;
     },
   };
+}
+
+/** Finds the keys of issuers that need not be looked for: this server's own, and those that the configuration names. */
+export function createTrustedKeys(
+  deps: Pick<TokenValidatorDeps, 'ownKeys'> & RemoteKeysDeps,
+  { ownIssuers, externalIssuers }: Pick<TokenValidatorOptions, 'ownIssuers' | 'externalIssuers'>,
+): (issuer: string) => VerificationKeys | undefined {
+  const external = new Map(
+    externalIssuers.map((row) => [
+      row.issuer,
+      createRemoteKeys(deps, { ...row, algorithms: row.algorithms ?? usualAlgorithms }),
+    ]),
+  );
+  const own = ownIssuers.flatMap(({ v1, v2 }) => [v1, v2]).map((name) => name.split('{tid}'));
+  const isOwn = (issuer: string) =>
+    own.some(
+      ([before = '', after = '']) =>
+        issuer.startsWith(before) &&
+        issuer.endsWith(after) &&
+        isGuid(issuer.slice(before.length, issuer.length - after.length)),
+    );
+  return (issuer) => external.get(issuer) ?? (isOwn(issuer) ? deps.ownKeys : undefined);
 }
 
 /** Finds the one source of keys for an `iss`; for our own, the issuer must be that of the tenant in `tid`. */
@@ -152,12 +183,19 @@ function createSources(
       throw new TypeError(`the external issuer ${row.issuer} is configured twice`);
     const keys = createRemoteKeys(deps, { ...row, algorithms: row.algorithms ?? usualAlgorithms });
     const principalOf = (claims: Members) => externalPrincipal(claims, row);
-    external.set(row.issuer, { keys, audiences: row.audiences, types: externalTypes, principalOf });
+    external.set(row.issuer, {
+      keys,
+      audiences: row.audiences,
+      types: externalTypes,
+      isOwn: false,
+      principalOf,
+    });
   }
   const own = (names: IssuerNames, version: '1.0' | '2.0'): Source => ({
     keys: deps.ownKeys,
     audiences: [],
     types: ownTypes,
+    isOwn: true,
     principalOf: (claims) =>
       ownPrincipal(claims, { version, issuerOf: (tid) => issuerOf(names, version, tid) }),
   });
@@ -230,6 +268,12 @@ function refusalOf(error: errors.JOSEError): Failure {
     return malformed(`the claim '${error.claim}' is missing or not what it must be`, error);
   }
   return malformed('it is not a signed JWT', error);
+}
+
+function mayAct({ principal }: DirectoryEntry, { source, principal: { tenantId } }: VerifiedToken): boolean {
+  if (principal === undefined) return !source.isOwn;
+  // An object id of another tenant's is not the one that the token means.
+  return principal.enabled && principal.tenantId === tenantId;
 }
 
 function hasAudience({ audiences, source }: VerifiedToken, expected: ExpectedToken): boolean {

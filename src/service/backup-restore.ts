@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { silentLog } from '../core/log.ts';
 import { NotThisStream, openStream, StreamKeyMissing } from '../crypto/sealed-stream.ts';
 import { SealBroken } from '../crypto/sealing.ts';
+import { createDirectoryStore } from '../storage/directory.ts';
 import { DumpBroken, type DumpHead, type DumpReader, decodeDump } from '../storage/dump-format.ts';
 import type { RowCounts } from '../storage/dump-tables.ts';
 import { lockFolder } from '../storage/lock.ts';
@@ -18,7 +19,6 @@ import {
   sqliteTarget,
   TargetNotEmpty,
 } from '../storage/restore.ts';
-import { createDirectoryStore } from '../storage/vaults.ts';
 import {
   backupKind,
   type CopyReport,

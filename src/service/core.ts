@@ -2,35 +2,29 @@
 
 import type { Readiness } from '../api/health.ts';
 import { createHosts, type Hosts } from '../api/hosts.ts';
-import { type CachedAssignments, cacheAssignments } from '../authorization/assignment-cache.ts';
+import type { KnownNetworks } from '../authorization/network-rules.ts';
+import { foldCase } from '../core/names.ts';
 import type { SecretBytes } from '../core/secret-bytes.ts';
-import { decoyHash, hashPassword, verifyPassword } from '../crypto/password-hash.ts';
+import type { DirectoryStore, Subscription, Tenant } from '../domain/resources/directory-store.ts';
 import { openServerCertificates, type ServerCertificates } from '../domain/sealing/server-certificates.ts';
 import { createVaultKeys, type VaultKeys } from '../domain/sealing/vault-keys.ts';
 import { createSecrets, type Secrets } from '../domain/secrets/secrets.ts';
 import { ensureDirectory } from '../domain/vaults/first-start.ts';
-import type { DirectoryStore, Subscription, Tenant } from '../domain/vaults/vault-store.ts';
 import { createVaults, type Vaults } from '../domain/vaults/vaults.ts';
 import { createValueCache } from '../domain/versioned/value-cache.ts';
 import { purgeDue } from '../domain/versioned/versioned-objects.ts';
-import { addSecret, createClientSecretVerifier, removeSecret } from '../identity/client-secrets.ts';
-import { createTokenIssuer } from '../identity/issuer.ts';
-import { azureIssuerNames, ownIssuerNames } from '../identity/issuer-names.ts';
-import { createKeyRing } from '../identity/key-ring.ts';
 import type { Fetch } from '../identity/remote-keys.ts';
-import type { ExternalIssuer } from '../identity/token-claims.ts';
-import { createTokenValidator } from '../identity/validator.ts';
 import type { Fence } from '../jobs/lease-store.ts';
 import { fenced } from '../storage/database.ts';
+import { createDirectoryStore } from '../storage/directory.ts';
 import { createObjectReader, createObjectWriter } from '../storage/objects.ts';
-import { createPrincipalStore } from '../storage/principals.ts';
-import { createRoleAssignmentStore } from '../storage/role-assignments.ts';
 import { createVaultKeyStore } from '../storage/sealing.ts';
-import { createSigningKeyStore } from '../storage/signing-keys.ts';
-import { createDirectoryStore, createVaultStore } from '../storage/vaults.ts';
+import { createVaultStore } from '../storage/vaults.ts';
 import type { Data, Tools } from './data.ts';
+import { buildIdentity, type IdentityParts } from './identity.ts';
 import { buildKeys, type KeyParts } from './keys.ts';
 import { publishAuthority } from './published-authority.ts';
+import { buildRoles, type RoleParts } from './roles.ts';
 
 /** The ports that are in use; known once the listeners have them. */
 export interface Ports {
@@ -38,7 +32,7 @@ export interface Ports {
   localPort: number | undefined;
 }
 
-export interface Core {
+export interface Core extends RoleParts {
   readonly directory: DirectoryStore;
   readonly tenant: Tenant;
   readonly subscription: Subscription;
@@ -49,7 +43,6 @@ export interface Core {
   /** The server's own certificate authority and what is issued under it, opened when it is first needed. */
   readonly serverCertificates: () => Promise<ServerCertificates>;
   readonly purgeDue: (fence: Fence, vaultId: string) => Promise<number>;
-  readonly assignments: CachedAssignments;
   readonly identity: IdentityParts;
   readonly hosts: Hosts;
   readonly ports: Ports;
@@ -77,12 +70,17 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
   };
   const ports: Ports = { port: config.port, localPort: undefined };
   const hosts = createHosts({ domain: config.domain, port: () => config.publicPort ?? ports.port });
+  const roles = buildRoles(db, clock);
   const serverCertificates = openedOnce(() => openCertificates(tools, data, hosts));
   return {
     directory,
     ...(await ensureDirectory({ store: directory, items, random })),
     vaultKeys,
-    vaults: createVaults({ store: createVaultStore(db), directory, feed, vaultKeys, clock, random }),
+    vaults: createVaults({
+      store: createVaultStore(db),
+      ...{ directory, feed, vaultKeys, clock, random },
+      networks: knownNetworks(config),
+    }),
     secrets: createSecrets({ ...objects, values, sealedItems: items, random }),
     serverCertificates,
     keys: buildKeys(tools, data, {
@@ -93,13 +91,24 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
     }),
     purgeDue: (fence, vaultId) =>
       purgeDue({ ...objects, writer: createObjectWriter(fenced(db, fence)) }, vaultId),
-    assignments: cacheAssignments(createRoleAssignmentStore(db), feed),
-    identity: buildIdentity(tools, data, { hosts, fetch }),
+    ...roles,
+    identity: buildIdentity(tools, data, {
+      hosts,
+      fetch,
+      directoryCache: roles.directoryCache,
+      tenants: () => directory.tenants(),
+    }),
     hosts,
     ports,
     readiness: { serving: false, draining: false },
     started: clock.now(),
   };
+}
+
+function knownNetworks({ virtualNetworks, privateEndpoints }: Tools['config']): KnownNetworks {
+  const byKey = (ranges: Readonly<Record<string, readonly string[]>>) =>
+    new Map(Object.entries(ranges).map(([name, of]) => [foldCase(name), of]));
+  return { subnets: byKey(virtualNetworks), privateEndpoints: byKey(privateEndpoints) };
 }
 
 /** Opens what is slow to open when it is first asked for; a failure is tried again. */
@@ -135,32 +144,4 @@ async function openCertificates(
   );
   publishAuthority(config.paths, opened.authorityPem);
   return opened;
-}
-
-type IdentityParts = ReturnType<typeof buildIdentity>;
-
-function buildIdentity(tools: Tools, data: Data, at: { hosts: Hosts; fetch: Fetch }) {
-  const { config, clock, random, log } = tools;
-  const store = createPrincipalStore(data.db);
-  const hash = (secret: SecretBytes) => hashPassword(secret, random);
-  const hasher = { hash, verify: verifyPassword, decoy: decoyHash };
-  const keys = createKeyRing({ store: createSigningKeyStore(data.items), clock, feed: data.db.feed });
-  const secretDeps = { store, clock, random, hasher };
-  return {
-    principals: store,
-    keys,
-    issuer: createTokenIssuer({ keys, clock, random }),
-    verifyClientSecret: createClientSecretVerifier(secretDeps),
-    addSecret: (input: { objectId: string; expires: number }) => addSecret(secretDeps, input),
-    removeSecret: (input: { objectId: string; keyId: string }) => removeSecret(store, input),
-    /** To be called when the listener has its port: our own issuer's name has it in it. */
-    createValidator: () =>
-      createTokenValidator(
-        { ownKeys: keys, clock, log, fetch: at.fetch },
-        {
-          ownIssuers: [azureIssuerNames, ownIssuerNames(at.hosts.ownLoginOrigin())],
-          externalIssuers: config.trustedIssuers as readonly ExternalIssuer[],
-        },
-      ),
-  };
 }

@@ -4,7 +4,12 @@ import { vaultScope } from '../authorization/authorize.ts';
 import { findRole } from '../authorization/roles.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { defaultLocation, defaultResourceGroup } from '../domain/vaults/first-start.ts';
-import { createApplication, createManagedIdentity, type PrincipalRecord } from '../identity/principals.ts';
+import {
+  createApplication,
+  createManagedIdentity,
+  type PrincipalDetail,
+  type PrincipalRecord,
+} from '../identity/principals.ts';
 import type { Core } from './core.ts';
 import type { Data, Tools } from './data.ts';
 
@@ -16,6 +21,8 @@ export interface DevIdentities {
   readonly secretExpires: number;
   readonly objectId: string;
   readonly managedIdentity: string;
+  /** Whether the first has been made owner of the subscription; before there was a management plane nobody was. */
+  readonly ownsSubscription?: boolean;
 }
 
 const item = 'dev-identities';
@@ -32,12 +39,31 @@ export async function readDevIdentities(data: Data): Promise<DevIdentities | und
 /** Makes what is missing and renews a client secret that nears its end. */
 export async function seedDev(tools: Tools, data: Data, core: Core): Promise<void> {
   const known = await readDevIdentities(data);
-  if (known !== undefined && known.secretExpires - tools.clock.now() > secretReserve) return;
+  const lasting = known !== undefined && known.secretExpires - tools.clock.now() > secretReserve;
+  // Once: an assignment that was taken away since stays away.
+  if (lasting && known.ownsSubscription === true) return;
   const identities = known === undefined ? await makeIdentities(tools, core) : known;
-  const secretExpires = tools.clock.now() + secretLifetime;
-  const { secret } = await core.identity.addSecret({ objectId: identities.objectId, expires: secretExpires });
-  const record: DevIdentities = { ...identities, clientSecret: secret.exposeText(), secretExpires };
+  if (known?.ownsSubscription !== true) {
+    const principal = { objectId: identities.objectId, tenantId: core.tenant.id };
+    await giveRole(tools, core, {
+      role: 'Owner',
+      principal,
+      scope: `/subscriptions/${core.subscription.id}`,
+    });
+  }
+  const secret = lasting ? known : await makeSecret(tools, core, identities.objectId);
+  const record: DevIdentities = { ...identities, ...secret, ownsSubscription: true };
   await data.items.put(item, SecretBytes.fromText(JSON.stringify(record)));
+}
+
+async function makeSecret(
+  tools: Tools,
+  core: Core,
+  objectId: string,
+): Promise<Pick<DevIdentities, 'clientSecret' | 'secretExpires'>> {
+  const secretExpires = tools.clock.now() + secretLifetime;
+  const { secret } = await core.identity.addSecret({ objectId, expires: secretExpires });
+  return { clientSecret: secret.exposeText(), secretExpires };
 }
 
 async function makeIdentities(
@@ -60,22 +86,23 @@ async function makeIdentities(
   // Each is found again by its resource id, so that a first start that was cut short makes none of them twice.
   const found = async (resourceId: string, make: () => Promise<PrincipalRecord>): Promise<PrincipalRecord> =>
     (await deps.store.byResourceId(tenant.id, resourceId)) ?? make();
-  const application = (displayName: string) => {
-    const resourceId = `/strongroom/dev/${displayName}`;
-    return found(resourceId, () => createApplication(deps, { tenantId: tenant.id, displayName, resourceId }));
+  const application = (displayName: string, detail: PrincipalDetail) => {
+    const of = { tenantId: tenant.id, displayName, resourceId: `/strongroom/dev/${displayName}`, detail };
+    return found(of.resourceId, () => createApplication(deps, of));
   };
-  const administrator = await application('administrator');
-  const developer = await application('developer');
+  const administrator = await application('administrator', {});
+  const developer = await application('developer', { directoryAdministrator: true });
   const workloadId = `/subscriptions/${subscription.id}/resourcegroups/${defaultResourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/workload`;
   const workload = await found(workloadId, () =>
     createManagedIdentity(deps, { tenantId: tenant.id, displayName: 'workload', resourceId: workloadId }),
   );
-  await giveAdministration(tools, core, {
-    principal: administrator,
+  const role = 'Key Vault Administrator';
+  await giveRole(tools, core, {
+    ...{ role, principal: administrator },
     scope: `/subscriptions/${subscription.id}`,
   });
   for (const principal of [developer, workload]) {
-    await giveAdministration(tools, core, { principal, scope: vaultScope(vault) });
+    await giveRole(tools, core, { role, principal, scope: vaultScope(vault) });
   }
   return {
     clientId: developer.appId ?? '',
@@ -84,13 +111,13 @@ async function makeIdentities(
   };
 }
 
-async function giveAdministration(
+async function giveRole(
   tools: Tools,
   core: Core,
-  to: { principal: PrincipalRecord; scope: string },
+  to: { role: string; principal: Pick<PrincipalRecord, 'objectId' | 'tenantId'>; scope: string },
 ): Promise<void> {
-  const role = findRole('Key Vault Administrator');
-  if (role === undefined) throw new TypeError('the administrator role is missing');
+  const role = findRole(to.role);
+  if (role === undefined) throw new TypeError(`the role ${to.role} is missing`);
   await core.assignments.add({
     id: tools.random.guid(),
     tenantId: to.principal.tenantId,

@@ -1,14 +1,17 @@
 /** Puts the built core on the network: certificates, listeners, control socket and jobs. */
 import type { RequestListener } from 'node:http';
 import { hostname } from 'node:os';
+import { type ClientAddressOf, createClientAddresses } from '../api/client-address.ts';
 import type { Control } from '../api/control/socket.ts';
 import { serveControl } from '../api/control/socket.ts';
 import { serveDropInProxy } from '../api/drop-in-proxy.ts';
+import { createGraphApi, type GraphApi } from '../api/graph/routes.ts';
 import { createLimiter } from '../api/limits.ts';
 import { type Listener, listenHttp, listenHttps } from '../api/listener.ts';
 import { createLocalHandler } from '../api/local-listener.ts';
 import { createLoginApi, type LoginDeps } from '../api/login/routes.ts';
 import { createPipeline } from '../api/pipeline.ts';
+import { createProxiedConnections } from '../api/proxy-protocol.ts';
 import type { ServeDeps } from '../api/serve.ts';
 import {
   type Certificates,
@@ -19,18 +22,26 @@ import {
 import { createVaultRouter } from '../api/vault/router.ts';
 import { vaultRoutes } from '../api/vault/routes.ts';
 import { vaultScope } from '../authorization/authorize.ts';
+import { purgeDueVaults } from '../domain/vaults/deleted-vaults.ts';
+import type { VaultRecord } from '../domain/vaults/vault.ts';
+import type { TokenValidator } from '../identity/validator.ts';
 import { handoverJob } from '../jobs/handover.ts';
 import { keysJob } from '../jobs/keys.ts';
 import { standForLeadership } from '../jobs/leadership.ts';
 import { purgeJob } from '../jobs/purge.ts';
+import { purgeVaultsJob } from '../jobs/purge-vaults.ts';
 import { type Job, startJobs } from '../jobs/scheduler.ts';
+import { fenced } from '../storage/database.ts';
 import { createLeaseStore } from '../storage/leases.ts';
 import { pruneChanges } from '../storage/postgres-changes.ts';
 import { createRootSealedStore } from '../storage/sealing.ts';
+import { createVaultStore } from '../storage/vaults.ts';
 import { identityHeader } from './control.ts';
 import type { Core } from './core.ts';
 import { type Data, isKeeper, type Tools } from './data.ts';
 import { readDevIdentities } from './dev-seed.ts';
+import { signInJob } from './identity.ts';
+import { buildManagement } from './management.ts';
 
 export interface Serving {
   /** Ends what is under way and closes the listeners. */
@@ -55,15 +66,17 @@ export async function startServing(
     for (const closer of closers.reverse()) await closer();
   };
   try {
-    const login = loginDeps(core);
+    const proxied = config.proxyProtocol ? createProxiedConnections(clock, config.trustedProxies) : undefined;
     // The issuer's own name has the port in it, so that the pipeline is built when the listener has one.
     let pipeline: RequestListener = (_request, response) => response.writeHead(503).end();
     const listener = await listenHttps((request, response) => pipeline(request, response), certificates, {
       addresses: config.listen,
       port: config.port,
+      proxied,
     });
     listeners.push(listener);
     core.ports.port = listener.port;
+    const login = core.identity.createLogin();
     const limits = {
       inFlight: config.maxInFlight,
       vaultTransactions: shareOf(tools, config.vaultTransactions),
@@ -74,7 +87,8 @@ export async function startServing(
       readiness: core.readiness,
       limiter: createLimiter(clock, limits),
     };
-    pipeline = buildPipeline(serving, { core, login });
+    const clientAddressOf = createClientAddresses(config.trustedProxies, proxied);
+    pipeline = buildPipeline(serving, { core, data, login, clientAddressOf });
     if (config.localPort !== undefined) {
       const local = await listenLocal(tools, data, { core, login, serving });
       listeners.push(local);
@@ -96,28 +110,39 @@ function shareOf({ config, worker }: Tools, limit: number): number {
   return worker === undefined ? limit : Math.ceil(limit / config.workers);
 }
 
-function buildPipeline(serving: ServeDeps, of: { core: Core; login: LoginDeps }): RequestListener {
-  const { core, login } = of;
+function buildPipeline(
+  serving: ServeDeps,
+  of: { core: Core; data: Data; login: LoginDeps; clientAddressOf: ClientAddressOf },
+): RequestListener {
+  const { core, data, login, clientAddressOf } = of;
+  const validator = core.identity.createValidator();
   return createPipeline({
     ...serving,
     hosts: core.hosts,
     vaults: core.vaults,
-    validator: core.identity.createValidator(),
+    validator,
     assignments: core.assignments,
     vaultRouter: createVaultRouter(vaultRoutes(core)),
     login: createLoginApi(login),
+    management: buildManagement(serving, data, { core, validator }),
+    graph: buildGraph(serving, core, validator),
+    async serviceOf({ objectId, tenantId }) {
+      const { principal } = await core.directoryCache.entryOf(objectId);
+      return principal?.tenantId === tenantId && principal.enabled ? principal.detail.firstParty : undefined;
+    },
+    clientAddressOf,
   });
 }
 
-function loginDeps(core: Core): LoginDeps {
-  const { principals, verifyClientSecret, issuer } = core.identity;
-  return {
+function buildGraph({ clock, random }: ServeDeps, core: Core, validator: TokenValidator): GraphApi {
+  const { hasher, principals, addSecret } = core.identity;
+  return createGraphApi({
+    ...{ clock, random, validator, hasher, addSecret },
     hosts: core.hosts,
-    issuer,
-    principals,
-    verifyClientSecret,
+    directory: core.directoryCache,
+    store: principals,
     tenants: () => core.directory.tenants(),
-  };
+  });
 }
 
 async function listenLocal(
@@ -170,19 +195,15 @@ function runJobs(tools: Tools, data: Data, core: Core): () => Promise<void> {
   };
 }
 
-/** What is done by a policy has no caller; the record says which version came of it. */
-function keyAudit(
-  { clock, random }: Tools,
-  { audit }: Data,
-  core: Core,
-): Parameters<typeof keysJob>[0]['audit'] {
+/** What a job does has no caller; the record says what came of it. */
+function jobAudit({ clock, random }: Tools, { audit }: Data) {
   return {
     assertWritable: () => audit.assertWritable(),
-    rotated: (vault, { name, version }) =>
+    record: (vault: VaultRecord, { operationName, id }: { operationName: string; id: string }) =>
       audit.append({
         time: clock.now(),
         resourceId: vaultScope(vault),
-        operationName: 'KeyRotateIfDue',
+        operationName,
         operationVersion: '',
         status: 200,
         failure: undefined,
@@ -192,9 +213,35 @@ function keyAudit(
         principal: undefined,
         userAgent: '',
         requestUri: '',
+        id,
+      }),
+  };
+}
+
+/** Which version came of a rotation by its key's policy. */
+function keyAudit(tools: Tools, data: Data, core: Core): Parameters<typeof keysJob>[0]['audit'] {
+  const { assertWritable, record } = jobAudit(tools, data);
+  return {
+    assertWritable,
+    rotated: (vault, { name, version }) =>
+      record(vault, {
+        operationName: 'KeyRotateIfDue',
         id: `${core.hosts.vaultUri(vault.name)}keys/${name}/${version}`,
       }),
   };
+}
+
+function purgeVaults(tools: Tools, data: Data): Job {
+  const { clock, log } = tools;
+  const { assertWritable, record } = jobAudit(tools, data);
+  return purgeVaultsJob({
+    log,
+    purgeDue: (fence) => purgeDueVaults({ store: createVaultStore(fenced(data.db, fence)), clock }),
+    audit: {
+      assertWritable,
+      purged: (vault) => record(vault, { operationName: 'VaultPurgeIfDue', id: vaultScope(vault) }),
+    },
+  });
 }
 
 /** Every minute: PostgreSQL's log of changes loses what every process has seen. */
@@ -210,6 +257,7 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
   const { config } = tools;
   return [
     purgeJob({ vaults: core.vaults, log: tools.log, purgeDue: core.purgeDue }),
+    purgeVaults(tools, data),
     keysJob({
       vaults: core.vaults,
       log: tools.log,
@@ -221,6 +269,7 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
       every: keyRotationCheck,
       run: () => core.identity.keys.rotate(tools.clock.now()),
     },
+    signInJob(tools, data),
     handoverJob({ clock: tools.clock, store: createRootSealedStore(data.db) }),
     ...(config.databaseUrl === undefined ? [] : [pruneJob(data)]),
   ];

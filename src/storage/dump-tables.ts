@@ -4,8 +4,16 @@
  */
 import type { Schema } from './schema.ts';
 
-/** Not copied: the audit log's marks stay with its files, and leases with the processes that hold them. */
-export const leftOutTables = ['audit_anchors', 'leases'] as const satisfies readonly (keyof Schema)[];
+/**
+ * Not copied: the audit log's marks stay with its files, leases with the processes that hold them, and sign-ins that are
+ * under way with the server that they are at.
+ */
+export const leftOutTables = [
+  'audit_anchors',
+  'leases',
+  'login_grants',
+  'sign_in_failures',
+] as const satisfies readonly (keyof Schema)[];
 
 export type CopiedTable = Exclude<keyof Schema, (typeof leftOutTables)[number]>;
 
@@ -28,7 +36,7 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
   subscriptions: { key: ['id'], columns: { id: 'text', tenant_id: 'text', name: 'text' } },
   resource_groups: {
     key: ['subscription_id', 'name_key'],
-    columns: { subscription_id: 'text', name_key: 'text', name: 'text', location: 'text' },
+    columns: { subscription_id: 'text', name_key: 'text', name: 'text', location: 'text', tags: 'text' },
   },
   vaults: {
     key: ['id'],
@@ -50,6 +58,9 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
       tags: 'text',
       created: 'integer',
       updated: 'integer',
+      detail: 'text',
+      deleted_at: 'integer',
+      purge_at: 'integer',
     },
   },
   vault_keys: {
@@ -102,6 +113,11 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
       resource_id: 'text',
       resource_key: 'text',
       created: 'integer',
+      user_name: 'text',
+      user_key: 'text',
+      application_id: 'text',
+      enabled: 'integer',
+      detail: 'text',
     },
   },
   principal_credentials: {
@@ -113,6 +129,24 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
       hint: 'text',
       created: 'integer',
       expires: 'integer',
+      kind: 'text',
+      detail: 'text',
+    },
+  },
+  group_members: {
+    key: ['group_id', 'member_id'],
+    columns: { group_id: 'text', member_id: 'text' },
+  },
+  role_definitions: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      tenant_id: 'text',
+      name: 'text',
+      name_key: 'text',
+      detail: 'text',
+      created: 'integer',
+      updated: 'integer',
     },
   },
   role_assignments: {
@@ -125,6 +159,35 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
       scope: 'text',
       scope_key: 'text',
       created: 'integer',
+      detail: 'text',
+    },
+  },
+  locks: {
+    key: ['scope_key', 'name_key'],
+    columns: {
+      scope_key: 'text',
+      name_key: 'text',
+      scope: 'text',
+      name: 'text',
+      level: 'text',
+      detail: 'text',
+    },
+  },
+  managed_hsms: {
+    key: ['id'],
+    columns: {
+      id: 'text',
+      name_key: 'text',
+      name: 'text',
+      tenant_id: 'text',
+      subscription_id: 'text',
+      resource_group: 'text',
+      location: 'text',
+      detail: 'text',
+      created: 'integer',
+      updated: 'integer',
+      deleted_at: 'integer',
+      purge_at: 'integer',
     },
   },
 };

@@ -105,6 +105,9 @@ const vault = (id: string): Schema['vaults'] => ({
   tags: '{"an umlaut":"ü","an emoji":"🔑","quotes":"\'\\""}',
   created: 1_700_000_000_123,
   updated: 9_007_199_254_740_991,
+  detail: '{}',
+  deleted_at: null,
+  purge_at: null,
 });
 
 const version = (nameKey: string, id: string, value: Uint8Array): Schema['object_versions'] => ({
@@ -166,7 +169,7 @@ async function fillEverything(db: Database): Promise<void> {
     for (const key of ['B', 'a'])
       await tx
         .insertInto('resource_groups')
-        .values({ subscription_id: 's', name_key: key, name: key, location: 'l' })
+        .values({ subscription_id: 's', name_key: key, name: key, location: 'l', tags: '{}' })
         .execute();
     await tx
       .insertInto('vaults')
@@ -202,6 +205,11 @@ async function fillEverything(db: Database): Promise<void> {
       resource_id: null,
       resource_key: null,
       created: 1,
+      user_name: null,
+      user_key: null,
+      application_id: null,
+      enabled: 1,
+      detail: '{}',
     };
     await tx
       .insertInto('principals')
@@ -212,7 +220,39 @@ async function fillEverything(db: Database): Promise<void> {
       .execute();
     await tx
       .insertInto('principal_credentials')
-      .values({ key_id: 'c', object_id: 'p1', hash: '$', hint: 'abc', created: 1, expires: 2 })
+      .values({
+        key_id: 'c',
+        object_id: 'p1',
+        hash: '$',
+        hint: 'abc',
+        created: 1,
+        expires: 2,
+        kind: 'secret',
+        detail: '{}',
+      })
+      .execute();
+    await tx.insertInto('group_members').values({ group_id: 'p1', member_id: 'p2' }).execute();
+    await tx
+      .insertInto('role_definitions')
+      .values({ id: 'd', tenant_id: 't', name: 'N', name_key: 'n', detail: '{}', created: 1, updated: 2 })
+      .execute();
+    await tx
+      .insertInto('locks')
+      .values({ scope_key: '/s', name_key: 'l', scope: '/S', name: 'L', level: 'ReadOnly', detail: '{}' })
+      .execute();
+    const pool = { tenant_id: 't', subscription_id: 's', resource_group: 'g', location: 'l', detail: '{}' };
+    await tx
+      .insertInto('managed_hsms')
+      .values({
+        id: 'h',
+        name_key: 'n',
+        name: 'N',
+        ...pool,
+        created: 1,
+        updated: 2,
+        deleted_at: 3,
+        purge_at: 4,
+      })
       .execute();
     await tx
       .insertInto('role_assignments')
@@ -224,6 +264,7 @@ async function fillEverything(db: Database): Promise<void> {
         scope: '/S',
         scope_key: '/s',
         created: 1,
+        detail: '{}',
       })
       .execute();
     await tx.insertInto('audit_anchors').values({ log: 'local', seq: 3, mac: 'm' }).execute();

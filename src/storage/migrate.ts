@@ -3,6 +3,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import * as foundations from './migrations/0001-foundations.ts';
 import * as severalProcesses from './migrations/0002-several-processes.ts';
 import * as keys from './migrations/0003-keys.ts';
+import * as management from './migrations/0004-management.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a migration that has been released is never edited. */
@@ -10,6 +11,7 @@ const migrations: Record<string, Migration> = {
   '0001-foundations': foundations,
   '0002-several-processes': severalProcesses,
   '0003-keys': keys,
+  '0004-management': management,
 };
 
 /** Every schema that this version can work with or bring up to date, oldest first. */

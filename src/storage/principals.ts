@@ -1,76 +1,256 @@
+/** The directory: principals, who is in which group, and credentials as they are kept. */
+import { type Change, everyKey } from '../core/changes.ts';
 import { Failure } from '../core/errors.ts';
 import { foldCase } from '../core/names.ts';
 import { pageOf } from '../core/paging.ts';
 import type {
   ClientCredential,
+  CredentialDetail,
+  CredentialKind,
+  PrincipalDetail,
   PrincipalKind,
   PrincipalRecord,
   PrincipalStore,
 } from '../identity/principals.ts';
-import type { Database, Procedure } from './database.ts';
+import type { Database, Procedure, Writer } from './database.ts';
+import { lockRows, lockRowsShared } from './dialect.ts';
 import type { Schema } from './schema.ts';
 
-/** Principals and their client secrets' hashes. */
 export function createPrincipalStore(db: Database): PrincipalStore {
-  return { ...principalQueries(db), ...credentialQueries(db) };
+  return { ...principalQueries(db), ...principalWrites(db), ...memberQueries(db), ...credentialQueries(db) };
 }
 
-function principalQueries(
-  db: Database,
-): Pick<PrincipalStore, 'byAppId' | 'byObjectId' | 'byResourceId' | 'list' | 'add'> {
+type Lookups = 'byAppId' | 'byObjectId' | 'byResourceId' | 'byUserName' | 'byApplicationId' | 'list';
+
+function principalQueries(db: Database): Pick<PrincipalStore, Lookups> {
   const principals = () => db.read.selectFrom('principals').selectAll();
+  const first = async (query: ReturnType<typeof principals>) => toPrincipal(await query.executeTakeFirst());
+  const inTenant = (tenantId: string) => principals().where('tenant_id', '=', tenantId);
   return {
-    byAppId: async (appId) => toPrincipal(await principals().where('app_id', '=', appId).executeTakeFirst()),
-    byObjectId: async (objectId) =>
-      toPrincipal(await principals().where('object_id', '=', objectId).executeTakeFirst()),
-    byResourceId: async (tenantId, resourceId) =>
-      toPrincipal(
-        await principals()
-          .where('tenant_id', '=', tenantId)
-          .where('resource_key', '=', foldCase(resourceId))
-          .executeTakeFirst(),
-      ),
+    byAppId: (appId) => first(principals().where('app_id', '=', appId)),
+    byObjectId: (objectId) => first(principals().where('object_id', '=', objectId)),
+    byApplicationId: (applicationId) => first(principals().where('application_id', '=', applicationId)),
+    byResourceId: (tenantId, resourceId) =>
+      first(inTenant(tenantId).where('resource_key', '=', foldCase(resourceId))),
+    byUserName: (tenantId, userName) => first(inTenant(tenantId).where('user_key', '=', foldCase(userName))),
     async list({ tenantId, kind }, page) {
-      let query = principals()
-        .where('tenant_id', '=', tenantId)
+      let query = inTenant(tenantId)
         .where('object_id', '>', page.after ?? '')
         .orderBy('object_id')
         .limit(page.limit + 1);
-      if (kind !== undefined) query = query.where('kind', '=', kind);
+      if (kind !== undefined) query = query.where('kind', 'in', typeof kind === 'string' ? [kind] : kind);
       const rows = (await query.execute()).map((row) => fromRow(row));
       return pageOf(rows, page.limit, (row) => row.objectId);
     },
+  };
+}
+
+function principalWrites(db: Database): Pick<PrincipalStore, 'add' | 'replace' | 'remove'> {
+  return {
     add: (principal) => db.write(addPrincipal, principal),
+    replace: (principal, was) => db.write(replacePrincipal, { principal, was }),
+    remove: (objectId) => db.write(removePrincipal, objectId),
   };
 }
 
 export const addPrincipal: Procedure<PrincipalRecord, void> = {
   name: 'principals.add',
   async run(tx, principal) {
-    const { resourceId } = principal;
     const { numInsertedOrUpdatedRows } = await tx
       .insertInto('principals')
-      .values({
-        object_id: principal.objectId,
-        tenant_id: principal.tenantId,
-        app_id: principal.appId ?? null,
-        kind: principal.kind,
-        display_name: principal.displayName,
-        resource_id: resourceId ?? null,
-        resource_key: resourceId === undefined ? null : foldCase(resourceId),
-        created: principal.created,
-      })
+      .values(toRow(principal))
       .onConflict((conflict) => conflict.doNothing())
       .executeTakeFirst();
-    if (numInsertedOrUpdatedRows !== 1n) {
-      throw new Failure('alreadyExists', `A principal like '${principal.displayName}' exists already.`);
-    }
+    if (numInsertedOrUpdatedRows !== 1n) throw taken(principal);
   },
+  changes: ({ objectId }) => [principalChange(objectId)],
+};
+
+export const replacePrincipal: Procedure<{ principal: PrincipalRecord; was: PrincipalRecord }, boolean> = {
+  name: 'principals.replace',
+  async run(tx, { principal, was }) {
+    const query = tx.selectFrom('principals').selectAll().where('object_id', '=', was.objectId);
+    const row = await lockRows(tx, query).executeTakeFirst();
+    if (row === undefined || !isSame(fromRow(row), was)) return false;
+    await assertNamesFree(tx, principal, was);
+    if (principal.objectId === was.objectId) {
+      await tx
+        .updateTable('principals')
+        .set(toRow(principal))
+        .where('object_id', '=', was.objectId)
+        .execute();
+      return true;
+    }
+    await giveNewObjectId(tx, principal, was);
+    return true;
+  },
+  // Whoever was in a group, or a group itself, under the old object id is so no longer.
+  changes: ({ principal, was }) =>
+    principal.objectId === was.objectId ? [principalChange(was.objectId)] : [everyPrincipal],
+};
+
+/** By rows, whose columns have one order. */
+function isSame(a: PrincipalRecord, b: PrincipalRecord): boolean {
+  return JSON.stringify(toRow(a)) === JSON.stringify(toRow(b));
+}
+
+/** Credentials go along; what was given to the old object id, memberships too, does not. */
+async function giveNewObjectId(tx: Writer, principal: PrincipalRecord, was: PrincipalRecord): Promise<void> {
+  const credentials = await tx
+    .selectFrom('principal_credentials')
+    .selectAll()
+    .where('object_id', '=', was.objectId)
+    .execute();
+  await deletePrincipal(tx, was.objectId);
+  await tx.insertInto('principals').values(toRow(principal)).execute();
+  for (const credential of credentials) {
+    await tx
+      .insertInto('principal_credentials')
+      .values({ ...credential, object_id: principal.objectId })
+      .execute();
+  }
+}
+
+/** A racing write that takes the name meanwhile breaks the constraint, and this runs again and sees it. */
+async function assertNamesFree(tx: Writer, principal: PrincipalRecord, was: PrincipalRecord): Promise<void> {
+  const row = toRow(principal);
+  const others = await tx
+    .selectFrom('principals')
+    .select('object_id')
+    .where('object_id', '!=', was.objectId)
+    .where((where) =>
+      where.or([
+        where('object_id', '=', row.object_id),
+        ...(row.app_id === null ? [] : [where('app_id', '=', row.app_id)]),
+        ...(row.application_id === null ? [] : [where('application_id', '=', row.application_id)]),
+        ...(row.resource_key === null
+          ? []
+          : [where.and({ tenant_id: row.tenant_id, resource_key: row.resource_key })]),
+        ...(row.user_key === null ? [] : [where.and({ tenant_id: row.tenant_id, user_key: row.user_key })]),
+      ]),
+    )
+    .executeTakeFirst();
+  if (others !== undefined) throw taken(principal);
+}
+
+function taken(principal: PrincipalRecord): Failure {
+  return new Failure('alreadyExists', `A principal like '${principal.displayName}' exists already.`);
+}
+
+export const removePrincipal: Procedure<string, boolean> = {
+  name: 'principals.remove',
+  run: (tx, objectId) => deletePrincipal(tx, objectId),
+  changes: () => [everyPrincipal],
+};
+
+/** Credentials and memberships go with it, by their foreign keys. */
+async function deletePrincipal(tx: Writer, objectId: string): Promise<boolean> {
+  const { numDeletedRows } = await tx
+    .deleteFrom('principals')
+    .where('object_id', '=', objectId)
+    .executeTakeFirst();
+  return numDeletedRows === 1n;
+}
+
+function memberQueries(
+  db: Database,
+): Pick<PrincipalStore, 'membersOf' | 'groupsOf' | 'directGroupsOf' | 'addMember' | 'removeMember'> {
+  return {
+    async membersOf(groupId) {
+      const rows = await db.read
+        .selectFrom('group_members')
+        .innerJoin('principals', 'principals.object_id', 'group_members.member_id')
+        .selectAll('principals')
+        .where('group_members.group_id', '=', groupId)
+        .orderBy('principals.object_id')
+        .execute();
+      return rows.map((row) => fromRow(row));
+    },
+    async directGroupsOf(objectId) {
+      const rows = await db.read
+        .selectFrom('group_members')
+        .select('group_id')
+        .where('member_id', '=', objectId)
+        .orderBy('group_id')
+        .execute();
+      return rows.map((row) => row.group_id);
+    },
+    groupsOf: (objectId) => readGroups(db, objectId),
+    addMember: (groupId, memberId) => db.write(addMember, { groupId, memberId }),
+    removeMember: (groupId, memberId) => db.write(removeMember, { groupId, memberId }),
+  };
+}
+
+/** A union drops what it has had already, so that groups in a circle end the recursion. */
+async function readGroups(db: Database, objectId: string): Promise<readonly string[]> {
+  const rows = await db.read
+    .withRecursive('above(group_id)', (query) =>
+      query
+        .selectFrom('group_members')
+        .select('group_id')
+        .where('member_id', '=', objectId)
+        .union(
+          query
+            .selectFrom('group_members')
+            .innerJoin('above', 'above.group_id', 'group_members.member_id')
+            .select('group_members.group_id'),
+        ),
+    )
+    .selectFrom('above')
+    .select('group_id')
+    .where('group_id', '!=', objectId)
+    .orderBy('group_id')
+    .execute();
+  return rows.map((row) => row.group_id);
+}
+
+interface Membership {
+  readonly groupId: string;
+  readonly memberId: string;
+}
+
+export const addMember: Procedure<Membership, void> = {
+  name: 'members.add',
+  async run(tx, { groupId, memberId }) {
+    const both = await lockRowsShared(
+      tx,
+      tx
+        .selectFrom('principals')
+        .select(['object_id', 'kind'])
+        .where('object_id', 'in', [groupId, memberId])
+        .orderBy('object_id'),
+    ).execute();
+    if (both.find((row) => row.object_id === groupId)?.kind !== 'group')
+      throw new Failure('notFound', 'There is no such group.');
+    if (!both.some((row) => row.object_id === memberId))
+      throw new Failure('notFound', 'There is no such principal.');
+    const { numInsertedOrUpdatedRows } = await tx
+      .insertInto('group_members')
+      .values({ group_id: groupId, member_id: memberId })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows !== 1n)
+      throw new Failure('alreadyExists', 'The principal is a member of the group already.');
+  },
+  changes: () => [everyPrincipal],
+};
+
+export const removeMember: Procedure<Membership, boolean> = {
+  name: 'members.remove',
+  async run(tx, { groupId, memberId }) {
+    const { numDeletedRows } = await tx
+      .deleteFrom('group_members')
+      .where('group_id', '=', groupId)
+      .where('member_id', '=', memberId)
+      .executeTakeFirst();
+    return numDeletedRows === 1n;
+  },
+  changes: () => [everyPrincipal],
 };
 
 function credentialQueries(
   db: Database,
-): Pick<PrincipalStore, 'credentialsOf' | 'addCredential' | 'removeCredential'> {
+): Pick<PrincipalStore, 'credentialsOf' | 'addCredential' | 'replaceCredential' | 'removeCredential'> {
   return {
     async credentialsOf(objectId) {
       const rows = await db.read
@@ -83,6 +263,7 @@ function credentialQueries(
       return rows.map(toCredential);
     },
     addCredential: (credential) => db.write(addCredential, credential),
+    replaceCredential: (credential) => db.write(replaceCredential, credential),
     removeCredential: (objectId, keyId) => db.write(removeCredential, { objectId, keyId }),
   };
 }
@@ -90,26 +271,31 @@ function credentialQueries(
 export const addCredential: Procedure<ClientCredential, void> = {
   name: 'credentials.add',
   async run(tx, credential) {
-    const owner = await tx
-      .selectFrom('principals')
-      .select('object_id')
-      .where('object_id', '=', credential.objectId)
-      .executeTakeFirst();
+    const owner = await lockRowsShared(
+      tx,
+      tx.selectFrom('principals').select('object_id').where('object_id', '=', credential.objectId),
+    ).executeTakeFirst();
     if (owner === undefined) throw new Failure('notFound', 'There is no such principal.');
     const { numInsertedOrUpdatedRows } = await tx
       .insertInto('principal_credentials')
-      .values({
-        key_id: credential.keyId,
-        object_id: credential.objectId,
-        hash: credential.hash,
-        hint: credential.hint,
-        created: credential.created,
-        expires: credential.expires,
-      })
+      .values(credentialRow(credential))
       .onConflict((conflict) => conflict.doNothing())
       .executeTakeFirst();
     if (numInsertedOrUpdatedRows !== 1n)
       throw new Failure('alreadyExists', 'A credential with this id exists already.');
+  },
+};
+
+export const replaceCredential: Procedure<ClientCredential, boolean> = {
+  name: 'credentials.replace',
+  async run(tx, credential) {
+    const { numUpdatedRows } = await tx
+      .updateTable('principal_credentials')
+      .set(credentialRow(credential))
+      .where('object_id', '=', credential.objectId)
+      .where('key_id', '=', credential.keyId)
+      .executeTakeFirst();
+    return numUpdatedRows === 1n;
   },
 };
 
@@ -125,8 +311,34 @@ export const removeCredential: Procedure<{ objectId: string; keyId: string }, bo
   },
 };
 
+function principalChange(objectId: string): Change {
+  return { topic: 'principal', key: objectId };
+}
+
+/** Groups nest: whose groups a membership decides is not known beforehand. */
+const everyPrincipal: Change = { topic: 'principal', key: everyKey };
+
 function toPrincipal(row: Schema['principals'] | undefined): PrincipalRecord | undefined {
   return row === undefined ? undefined : fromRow(row);
+}
+
+function toRow(principal: PrincipalRecord): Schema['principals'] {
+  const { resourceId, userName } = principal;
+  return {
+    object_id: principal.objectId,
+    tenant_id: principal.tenantId,
+    app_id: principal.appId ?? null,
+    kind: principal.kind,
+    display_name: principal.displayName,
+    resource_id: resourceId ?? null,
+    resource_key: resourceId === undefined ? null : foldCase(resourceId),
+    created: principal.created,
+    user_name: userName ?? null,
+    user_key: userName === undefined ? null : foldCase(userName),
+    application_id: principal.applicationId ?? null,
+    enabled: principal.enabled ? 1 : 0,
+    detail: JSON.stringify(principal.detail),
+  };
 }
 
 function fromRow(row: Schema['principals']): PrincipalRecord {
@@ -138,11 +350,30 @@ function fromRow(row: Schema['principals']): PrincipalRecord {
     displayName: row.display_name,
     resourceId: row.resource_id ?? undefined,
     created: row.created,
+    userName: row.user_name ?? undefined,
+    applicationId: row.application_id ?? undefined,
+    enabled: row.enabled === 1,
+    detail: JSON.parse(row.detail) as PrincipalDetail,
+  };
+}
+
+function credentialRow(credential: ClientCredential): Schema['principal_credentials'] {
+  return {
+    key_id: credential.keyId,
+    object_id: credential.objectId,
+    hash: credential.hash,
+    hint: credential.hint,
+    created: credential.created,
+    expires: credential.expires,
+    kind: credential.kind,
+    detail: JSON.stringify(credential.detail),
   };
 }
 
 function toCredential(row: Schema['principal_credentials']): ClientCredential {
   return {
+    kind: row.kind as CredentialKind,
+    detail: JSON.parse(row.detail) as CredentialDetail,
     keyId: row.key_id,
     objectId: row.object_id,
     hash: row.hash,

@@ -1,10 +1,37 @@
 /** Every kind of write by its name, for the process that runs those that others ask for. */
 import { saveAnchor } from './audit-anchor.ts';
 import type { Procedure } from './database.ts';
+import {
+  addResourceGroup,
+  addSubscription,
+  addTenant,
+  removeResourceGroup,
+  replaceResourceGroup,
+} from './directory.ts';
 import { releaseLease, renewLease, takeLease } from './leases.ts';
+import { putLock, removeLock } from './locks.ts';
+import {
+  addGrantOnce,
+  clearFailures,
+  exchangeGrants,
+  pruneFailures,
+  pruneGrants,
+  replaceFailures,
+  revokeFamily,
+} from './login-grants.ts';
 import { decideObject } from './objects.ts';
-import { addCredential, addPrincipal, removeCredential } from './principals.ts';
-import { addAssignment, removeAssignment } from './role-assignments.ts';
+import {
+  addCredential,
+  addMember,
+  addPrincipal,
+  removeCredential,
+  removeMember,
+  removePrincipal,
+  replaceCredential,
+  replacePrincipal,
+} from './principals.ts';
+import { addAssignment, putAssignment, removeAssignment } from './role-assignments.ts';
+import { putDefinition, removeDefinition } from './role-definitions.ts';
 import {
   addItem,
   addRootKey,
@@ -17,12 +44,15 @@ import {
   retireOtherRootKeys,
   swapItem,
 } from './sealing.ts';
-import { addResourceGroup, addSubscription, addTenant, addVault, replaceVault } from './vaults.ts';
+import { beginVaultPurge, purgeSomeOfVault } from './vault-purge.ts';
+import { addVault, deleteVault, recoverVault, replaceVault } from './vaults.ts';
 
 const all: readonly Procedure<never, unknown>[] = [
   addAssignment,
   addCredential,
+  addGrantOnce,
   addItem,
+  addMember,
   addPrincipal,
   addResourceGroup,
   addRootKey,
@@ -30,18 +60,39 @@ const all: readonly Procedure<never, unknown>[] = [
   addTenant,
   addVault,
   addVaultKey,
+  beginVaultPurge,
+  clearFailures,
   decideObject,
+  deleteVault,
   endHandover,
+  exchangeGrants,
+  pruneFailures,
+  pruneGrants,
+  putAssignment,
+  putDefinition,
+  purgeSomeOfVault,
   putItem,
+  putLock,
+  recoverVault,
   releaseLease,
   removeAssignment,
   removeCredential,
+  removeDefinition,
+  removeLock,
+  removeMember,
+  removePrincipal,
+  removeResourceGroup,
   removeVaultKey,
   renewLease,
   replaceDataKeys,
+  replaceCredential,
+  replaceFailures,
+  replacePrincipal,
+  replaceResourceGroup,
   replaceRootSealed,
   replaceVault,
   retireOtherRootKeys,
+  revokeFamily,
   saveAnchor,
   swapItem,
   takeLease,

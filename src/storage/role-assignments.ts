@@ -1,75 +1,194 @@
-import type { RoleAssignment, RoleAssignmentStore } from '../authorization/role-assignments.ts';
+import type {
+  AssignmentWrite,
+  PutOutcome,
+  RoleAssignment,
+  RoleAssignmentStore,
+} from '../authorization/role-assignments.ts';
 import { everyKey } from '../core/changes.ts';
 import { foldCase } from '../core/names.ts';
-import type { Database, Procedure } from './database.ts';
+import type { Database, Procedure, Writer } from './database.ts';
+import { lockRows, lockRowsShared } from './dialect.ts';
+import { holdResourceGroup } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
+import { atOrBelow } from './scopes.ts';
+
+/** Names in one query: the databases take some tens of thousands, and a user can be in any number of groups. */
+const namesPerQuery = 1000;
 
 /** Role assignments. */
 export function createRoleAssignmentStore(db: Database): RoleAssignmentStore {
+  const assignments = () => db.read.selectFrom('role_assignments').selectAll().orderBy('id');
   return {
-    async ofPrincipal(principalId) {
-      const rows = await db.read
-        .selectFrom('role_assignments')
-        .selectAll()
-        .where('principal_id', '=', principalId)
-        .orderBy('id')
-        .execute();
+    async ofPrincipals(principalIds) {
+      const found: RoleAssignment[] = [];
+      for (let from = 0; from < principalIds.length; from += namesPerQuery) {
+        const names = principalIds.slice(from, from + namesPerQuery);
+        const rows = await assignments().where('principal_id', 'in', names).execute();
+        found.push(...rows.map(toAssignment));
+      }
+      return found;
+    },
+    async list(tenantId) {
+      const all = assignments();
+      const rows = await (tenantId === undefined ? all : all.where('tenant_id', '=', tenantId)).execute();
       return rows.map(toAssignment);
     },
-    async list() {
-      return (await db.read.selectFrom('role_assignments').selectAll().orderBy('id').execute()).map(
-        toAssignment,
-      );
+    async byId(id) {
+      const row = await assignments().where('id', '=', id).executeTakeFirst();
+      return row === undefined ? undefined : toAssignment(row);
     },
     add: (assignment) => db.write(addAssignment, assignment),
-    remove: (id) => db.write(removeAssignment, id),
+    put: (write) => db.write(putAssignment, write),
+    remove: (id, was) => db.write(removeAssignment, { id, was }),
   };
 }
 
 export const addAssignment: Procedure<RoleAssignment, RoleAssignment> = {
   name: 'roleAssignments.add',
   async run(tx, assignment) {
-    const scopeKey = foldCase(assignment.scope);
-    await tx
-      .insertInto('role_assignments')
-      .values({
-        id: assignment.id,
-        tenant_id: assignment.tenantId,
-        principal_id: assignment.principalId,
-        role_id: assignment.roleId,
-        scope: assignment.scope,
-        scope_key: scopeKey,
-        created: assignment.created,
-      })
-      .onConflict((c) => c.columns(['principal_id', 'role_id', 'scope_key']).doNothing())
-      .execute();
-    const row = await tx
-      .selectFrom('role_assignments')
-      .selectAll()
-      .where('principal_id', '=', assignment.principalId)
-      .where('role_id', '=', assignment.roleId)
-      .where('scope_key', '=', scopeKey)
-      .executeTakeFirstOrThrow();
-    return toAssignment(row);
+    await insert(tx, assignment);
+    const there = await sameGrant(tx, assignment);
+    if (there === undefined) throw new Error(`the id ${assignment.id} is another role assignment's`);
+    return there;
   },
   changes: ({ principalId }) => [{ topic: 'roleAssignments', key: principalId }],
 };
 
-/** Whose it was is not known beforehand: every principal's are read again. */
-export const removeAssignment: Procedure<string, boolean> = {
+export const putAssignment: Procedure<AssignmentWrite, PutOutcome> = {
+  name: 'roleAssignments.put',
+  async run(tx, write) {
+    const { assignment } = write;
+    // What the assignment hangs on is held first, so that it takes the assignment along when it goes.
+    if (!(await holdPlace(tx, write.place))) return { outcome: 'scopeAbsent' };
+    if (write.isCustomRole && !(await holdRole(tx, assignment.roleId))) return { outcome: 'roleAbsent' };
+    const query = tx.selectFrom('role_assignments').selectAll().where('id', '=', assignment.id);
+    const row = await lockRows(tx, query).executeTakeFirst();
+    if (row !== undefined) return update(tx, toAssignment(row), assignment);
+    const there = await sameGrant(tx, assignment);
+    if (there !== undefined) return { outcome: 'exists', assignment: there };
+    if ((await countIn(tx, write.place.subscriptionId)) >= write.most) return { outcome: 'full' };
+    if (await insert(tx, assignment)) return { outcome: 'created', assignment };
+    const meanwhile = await sameGrant(tx, assignment);
+    return meanwhile === undefined
+      ? { outcome: 'differs', assignment }
+      : { outcome: 'exists', assignment: meanwhile };
+  },
+  changes: ({ assignment }) => [{ topic: 'roleAssignments', key: assignment.principalId }],
+};
+
+async function holdPlace(tx: Writer, place: AssignmentWrite['place']): Promise<boolean> {
+  const { subscriptionId, resourceGroup: name, vault } = place;
+  if (subscriptionId === undefined || name === undefined) return true;
+  if (!(await holdResourceGroup(tx, { subscriptionId, name }))) return false;
+  if (vault === undefined) return true;
+  const query = tx
+    .selectFrom('vaults')
+    .select('resource_group')
+    .where('name_key', '=', foldCase(vault))
+    .where('subscription_id', '=', subscriptionId)
+    .where('deleted_at', 'is', null);
+  const row = await lockRowsShared(tx, query).executeTakeFirst();
+  return row !== undefined && foldCase(row.resource_group) === foldCase(name);
+}
+
+async function holdRole(tx: Writer, roleId: string): Promise<boolean> {
+  const query = tx.selectFrom('role_definitions').select('id').where('id', '=', roleId);
+  return (await lockRowsShared(tx, query).executeTakeFirst()) !== undefined;
+}
+
+async function countIn(tx: Writer, subscriptionId: string | undefined): Promise<number> {
+  if (subscriptionId === undefined) return 0;
+  const { count } = await tx
+    .selectFrom('role_assignments')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where(atOrBelow(`/subscriptions/${subscriptionId}`))
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}
+
+async function update(tx: Writer, there: RoleAssignment, asked: RoleAssignment): Promise<PutOutcome> {
+  const isSame =
+    there.tenantId === asked.tenantId &&
+    there.principalId === asked.principalId &&
+    there.roleId === asked.roleId &&
+    foldCase(there.scope) === foldCase(asked.scope);
+  if (!isSame) return { outcome: 'differs', assignment: there };
+  const { principalType = there.principalType, condition, description, updatedBy, created } = asked;
+  const assignment = { ...there, principalType, condition, description, updatedBy, updated: created };
+  await tx
+    .updateTable('role_assignments')
+    .set({ detail: detailOf(assignment) })
+    .where('id', '=', there.id)
+    .execute();
+  return { outcome: 'updated', assignment };
+}
+
+interface Removal {
+  readonly id: string;
+  readonly was: RoleAssignment | undefined;
+}
+
+export const removeAssignment: Procedure<Removal, boolean> = {
   name: 'roleAssignments.remove',
-  async run(tx, id) {
-    const { numDeletedRows } = await tx
-      .deleteFrom('role_assignments')
-      .where('id', '=', id)
-      .executeTakeFirst();
+  async run(tx, { id, was }) {
+    let query = tx.deleteFrom('role_assignments').where('id', '=', id);
+    if (was !== undefined)
+      query = query.where('principal_id', '=', was.principalId).where('role_id', '=', was.roleId);
+    const { numDeletedRows } = await query.executeTakeFirst();
     return numDeletedRows === 1n;
   },
-  changes: () => [{ topic: 'roleAssignments', key: everyKey }],
+  // Whose it was may not be known: then every principal's are read again.
+  changes: ({ was }) => [{ topic: 'roleAssignments', key: was?.principalId ?? everyKey }],
 };
+
+async function insert(tx: Writer, assignment: RoleAssignment): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await tx
+    .insertInto('role_assignments')
+    .values(toRow(assignment))
+    .onConflict((c) => c.doNothing())
+    .executeTakeFirst();
+  return numInsertedOrUpdatedRows === 1n;
+}
+
+async function sameGrant(tx: Writer, { principalId, roleId, scope }: RoleAssignment) {
+  const row = await tx
+    .selectFrom('role_assignments')
+    .selectAll()
+    .where('principal_id', '=', principalId)
+    .where('role_id', '=', roleId)
+    .where('scope_key', '=', foldCase(scope))
+    .executeTakeFirst();
+  return row === undefined ? undefined : toAssignment(row);
+}
+
+/** What the detail column holds. */
+type Detail = Pick<
+  RoleAssignment,
+  'condition' | 'createdBy' | 'description' | 'principalType' | 'updated' | 'updatedBy'
+>;
+
+function detailOf(assignment: RoleAssignment): string {
+  const { condition, createdBy, description, principalType, updated, updatedBy } = assignment;
+  const detail: Detail = { condition, createdBy, description, principalType, updated, updatedBy };
+  return JSON.stringify(detail);
+}
+
+function toRow(assignment: RoleAssignment): Schema['role_assignments'] {
+  return {
+    id: assignment.id,
+    tenant_id: assignment.tenantId,
+    principal_id: assignment.principalId,
+    role_id: assignment.roleId,
+    scope: assignment.scope,
+    scope_key: foldCase(assignment.scope),
+    created: assignment.created,
+    detail: detailOf(assignment),
+  };
+}
 
 function toAssignment(row: Schema['role_assignments']): RoleAssignment {
   return {
+    ...(JSON.parse(row.detail) as Detail),
     id: row.id,
     tenantId: row.tenant_id,
     principalId: row.principal_id,

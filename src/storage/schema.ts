@@ -9,7 +9,13 @@ export interface Schema {
   sealed_items: { name: string; root_key_id: string; sealed: Bytes };
   tenants: { id: string; name: string };
   subscriptions: { id: string; tenant_id: string; name: string };
-  resource_groups: { subscription_id: string; name_key: string; name: string; location: string };
+  resource_groups: {
+    subscription_id: string;
+    name_key: string;
+    name: string;
+    location: string;
+    tags: string;
+  };
   vaults: {
     id: string;
     name_key: string;
@@ -28,6 +34,10 @@ export interface Schema {
     tags: string;
     created: number;
     updated: number;
+    /** What only the management plane shows or asks, as JSON. */
+    detail: string;
+    deleted_at: number | null;
+    purge_at: number | null;
   };
   vault_keys: { vault_id: string; version: number; root_key_id: string; sealed: Bytes };
   objects: {
@@ -69,6 +79,13 @@ export interface Schema {
     /** Lower-cased resource id. */
     resource_key: string | null;
     created: number;
+    /** A user's principal name, and the same lower-cased. */
+    user_name: string | null;
+    user_key: string | null;
+    /** Graph's object id of the application behind a service principal. */
+    application_id: string | null;
+    enabled: number;
+    detail: string;
   };
   principal_credentials: {
     key_id: string;
@@ -77,7 +94,11 @@ export interface Schema {
     hint: string;
     created: number;
     expires: number;
+    /** `secret`, `password`, `certificate` or `federated`. */
+    kind: string;
+    detail: string;
   };
+  group_members: { group_id: string; member_id: string };
   role_assignments: {
     id: string;
     tenant_id: string;
@@ -86,7 +107,50 @@ export interface Schema {
     scope: string;
     scope_key: string;
     created: number;
+    detail: string;
   };
+  role_definitions: {
+    id: string;
+    tenant_id: string;
+    name: string;
+    name_key: string;
+    detail: string;
+    created: number;
+    updated: number;
+  };
+  locks: {
+    scope_key: string;
+    name_key: string;
+    scope: string;
+    name: string;
+    level: string;
+    detail: string;
+  };
+  managed_hsms: {
+    id: string;
+    name_key: string;
+    name: string;
+    tenant_id: string;
+    subscription_id: string;
+    resource_group: string;
+    location: string;
+    detail: string;
+    created: number;
+    updated: number;
+    deleted_at: number | null;
+    purge_at: number | null;
+  };
+  login_grants: {
+    id: string;
+    kind: string;
+    family: string;
+    object_id: string | null;
+    detail: string;
+    created: number;
+    expires: number;
+    used: number | null;
+  };
+  sign_in_failures: { object_id: string; failures: number; last: number; locked_until: number };
   audit_anchors: { log: string; seq: number; mac: string };
   /** The root keys that something may be sealed under; a new one stands sealed under its forerunner for a while. */
   root_keys: { id: string; handover_by: string | null; handover: Bytes | null };

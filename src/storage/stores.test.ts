@@ -3,16 +3,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe } from 'vitest';
+import { directoryStoreContract } from '../../test/contracts/directory-store.ts';
 import { leaseStoreContract } from '../../test/contracts/lease-store.ts';
+import { failureStoreContract, loginGrantStoreContract } from '../../test/contracts/login-grant-store.ts';
 import { objectStoreContract } from '../../test/contracts/object-store.ts';
 import { principalStoreContract } from '../../test/contracts/principal-store.ts';
+import {
+  roleAssignmentStoreContract,
+  roleDefinitionStoreContract,
+} from '../../test/contracts/role-stores.ts';
 import { guid } from '../../test/contracts/rows.ts';
 import { sealingStoreContract } from '../../test/contracts/sealing-store.ts';
-import {
-  anchorStoreContract,
-  roleAssignmentStoreContract,
-  signingKeyStoreContract,
-} from '../../test/contracts/small-stores.ts';
+import { anchorStoreContract, signingKeyStoreContract } from '../../test/contracts/small-stores.ts';
 import { vaultStoreContract } from '../../test/contracts/vault-store.ts';
 import { hasPostgres, newPostgresDatabase } from '../../test/support/postgres.ts';
 import { systemClock } from '../core/clock.ts';
@@ -24,15 +26,19 @@ import { createSealedItems } from '../domain/sealing/sealed-items.ts';
 import type { Fence } from '../jobs/lease-store.ts';
 import { createAnchorStore } from './audit-anchor.ts';
 import { type Database, LeaseLost } from './database.ts';
+import { addTenant, createDirectoryStore } from './directory.ts';
 import { createLeaseStore } from './leases.ts';
+import { createLockStore } from './locks.ts';
+import { createFailureStore, createLoginGrantStore } from './login-grants.ts';
 import { createObjectReader, createObjectWriter } from './objects.ts';
 import { openPostgres } from './postgres.ts';
 import { createPrincipalStore } from './principals.ts';
 import { createRoleAssignmentStore } from './role-assignments.ts';
+import { createRoleDefinitionStore } from './role-definitions.ts';
 import { createRootSealedStore, createSealedItemStore, createVaultKeyStore } from './sealing.ts';
 import { createSigningKeyStore } from './signing-keys.ts';
 import { openSqlite } from './sqlite.ts';
-import { addTenant, createDirectoryStore, createVaultStore } from './vaults.ts';
+import { createVaultStore } from './vaults.ts';
 import { connectWriter } from './writer-client.ts';
 import { serveWriter } from './writer-server.ts';
 
@@ -96,11 +102,12 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
     for (const database of opened.splice(0)) await database.remove();
   });
   const on =
-    <T>(build: (db: Database) => T) =>
+    <T>(build: (db: Database) => T, seed?: (db: Database) => Promise<unknown>) =>
     async () => {
       const database = await makeDatabase();
       opened.push(database);
       await createRootSealedStore(database.db).addRootKey({ id: rootKeyId, handover: undefined });
+      await seed?.(database.db);
       return build(database.db);
     };
   const objects = (db: Database) => ({
@@ -117,10 +124,20 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
       }),
     vaults: createVaultStore(db),
     vaultKeys: createVaultKeyStore(db),
-    directory: createDirectoryStore(db),
     items: createSealedItemStore(db),
     underRoot: createRootSealedStore(db),
+    directory: createDirectoryStore(db),
+    locks: createLockStore(db),
+    assignments: createRoleAssignmentStore(db),
   });
+  /** The one that the contracts' vaults are in. */
+  const addGroup = (db: Database) =>
+    createDirectoryStore(db).addResourceGroup({
+      subscriptionId: guid(901),
+      name: 'Group.1',
+      location: 'local',
+      tags: {},
+    });
   const current = sealingKey(rootKeyId, new SecretBytes(systemRandom.bytes(32)));
   const byId = (id: string) => (id === current.id ? current : undefined);
   const rootKeys = { current, byId, learn: () => Promise.reject(new Error('there is one root key')) };
@@ -135,12 +152,29 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
     isLeaseLost: (error: unknown) => error instanceof LeaseLost && error.lease !== '',
   });
 
-  objectStoreContract(on(objects));
-  sealingStoreContract(on(objects));
-  vaultStoreContract(on(objects));
+  objectStoreContract(on(objects, addGroup));
+  sealingStoreContract(on(objects, addGroup));
+  vaultStoreContract(on(objects, addGroup));
+  directoryStoreContract(
+    on((db) => ({
+      directory: createDirectoryStore(db),
+      locks: createLockStore(db),
+      vaults: createVaultStore(db),
+      assignments: createRoleAssignmentStore(db),
+    })),
+  );
   leaseStoreContract(on(leases));
   principalStoreContract(on(createPrincipalStore));
-  roleAssignmentStoreContract(on(createRoleAssignmentStore));
+  loginGrantStoreContract(on(createLoginGrantStore));
+  failureStoreContract(on(createFailureStore));
+  const roles = (db: Database) => ({
+    assignments: createRoleAssignmentStore(db),
+    definitions: createRoleDefinitionStore(db),
+    directory: createDirectoryStore(db),
+    vaults: createVaultStore(db),
+  });
+  roleAssignmentStoreContract(on(roles));
+  roleDefinitionStoreContract(on(roles));
   anchorStoreContract(
     on((db) => ({ local: createAnchorStore(db, 'local'), other: createAnchorStore(db, 'other') })),
   );

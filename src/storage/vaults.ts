@@ -1,51 +1,59 @@
 import type { AccessPolicy } from '../authorization/access-policies.ts';
 import type { NetworkRules } from '../authorization/network-rules.ts';
-import type { Change } from '../core/changes.ts';
+import { type Change, everyKey } from '../core/changes.ts';
 import { foldCase } from '../core/names.ts';
 import type { VaultKeyRow } from '../domain/sealing/sealing-store.ts';
 import type { VaultRecord } from '../domain/vaults/vault.ts';
-import type {
-  DirectoryStore,
-  ResourceGroup,
-  Subscription,
-  Tenant,
-  VaultStore,
-} from '../domain/vaults/vault-store.ts';
-import type { Database, Procedure } from './database.ts';
+import type { VaultDeleted, VaultRecovery, VaultStore } from '../domain/vaults/vault-store.ts';
+import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
+import { readLocks } from './locks.ts';
+import { groupRow, holdResourceGroup } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
+import { atOrBelow, isAtOrBelow } from './scopes.ts';
 import { insertVaultKey } from './sealing.ts';
+import { beginVaultPurge, purgeSomeOfVault } from './vault-purge.ts';
 
-/** Vault records. */
-export function createVaultStore(db: Database): VaultStore {
+/** Vault records. What is written under a fence is refused once another process leads. */
+export function createVaultStore(db: Pick<Database, 'read' | 'write'>): VaultStore {
+  const vaults = () => db.read.selectFrom('vaults').selectAll();
   return {
     async byName(nameKey) {
-      const row = await db.read
-        .selectFrom('vaults')
-        .selectAll()
-        .where('name_key', '=', nameKey)
-        .executeTakeFirst();
+      const row = await vaults().where('name_key', '=', nameKey).executeTakeFirst();
       return row === undefined ? undefined : toRecord(row);
     },
-    async list() {
-      return (await db.read.selectFrom('vaults').selectAll().orderBy('name_key').execute()).map(toRecord);
+    async list(subscriptionId) {
+      const all = vaults().orderBy('name_key');
+      const some = subscriptionId === undefined ? all : all.where('subscription_id', '=', subscriptionId);
+      return (await some.execute()).map(toRecord);
+    },
+    async due(now) {
+      const rows = await vaults().where('purge_at', '<=', now).orderBy('purge_at').orderBy('id').execute();
+      return rows.map(toRecord);
     },
     add: (record, key) => db.write(addVault, { record, key }),
     replace: (record, was) => db.write(replaceVault, { record, was }),
+    remove: (vault, now) => db.write(deleteVault, { vault, now }),
+    recover: (recovery) => db.write(recoverVault, recovery),
+    beginPurge: (purge) => db.write(beginVaultPurge, purge),
+    purgeSome: (id) => db.write(purgeSomeOfVault, id),
   };
 }
 
-export const addVault: Procedure<{ record: VaultRecord; key: VaultKeyRow }, boolean> = {
+type Added = 'added' | 'taken' | 'groupAbsent';
+
+export const addVault: Procedure<{ record: VaultRecord; key: VaultKeyRow }, Added> = {
   name: 'vaults.add',
   async run(tx, { record, key }) {
+    if (!(await holdResourceGroup(tx, groupOf(record)))) return 'groupAbsent';
     const { numInsertedOrUpdatedRows } = await tx
       .insertInto('vaults')
       .values(toRow(record))
       .onConflict((conflict) => conflict.column('name_key').doNothing())
       .executeTakeFirst();
-    if (numInsertedOrUpdatedRows !== 1n) return false;
+    if (numInsertedOrUpdatedRows !== 1n) return 'taken';
     await insertVaultKey(tx, key);
-    return true;
+    return 'added';
   },
   changes: ({ record }) => [vaultChange(record)],
 };
@@ -53,78 +61,81 @@ export const addVault: Procedure<{ record: VaultRecord; key: VaultKeyRow }, bool
 export const replaceVault: Procedure<{ record: VaultRecord; was: VaultRecord }, boolean> = {
   name: 'vaults.replace',
   async run(tx, { record, was }) {
-    const query = tx.selectFrom('vaults').selectAll().where('id', '=', record.id);
-    const row = await lockRows(tx, query).executeTakeFirst();
-    if (row === undefined || JSON.stringify(toRecord(row)) !== JSON.stringify(was)) return false;
+    const row = await lockedVault(tx, record.id);
+    if (row === undefined || JSON.stringify(toRecord(row)) !== JSON.stringify(toRecord(toRow(was))))
+      return false;
     await tx.updateTable('vaults').set(toRow(record)).where('id', '=', record.id).execute();
     return true;
   },
   changes: ({ record }) => [vaultChange(record)],
 };
 
+/** The group's row first, as whatever puts a lock or a role on something in the group does. */
+export const deleteVault: Procedure<{ vault: VaultRecord; now: number }, VaultDeleted> = {
+  name: 'vaults.delete',
+  async run(tx, { vault, now }) {
+    await lockRows(tx, groupRow(tx, groupOf(vault))).execute();
+    const row = await lockedVault(tx, vault.id);
+    if (row === undefined || row.deleted_at !== null) return { outcome: 'absent' };
+    const scope = scopeKeyOf(row);
+    const locks = (await readLocks(tx, row.subscription_id)).map((lock) => lock.scope);
+    const scopes = locks.filter(
+      (locked) => isAtOrBelow(scope, foldCase(locked)) || isAtOrBelow(foldCase(locked), scope),
+    );
+    if (scopes.length > 0) return { outcome: 'locked', scopes };
+    const purgeAt = now + row.retention_days * dayMs;
+    await tx
+      .updateTable('vaults')
+      .set({ deleted_at: now, purge_at: purgeAt })
+      .where('id', '=', row.id)
+      .execute();
+    await tx.deleteFrom('role_assignments').where(atOrBelow(scope)).execute();
+    return { outcome: 'deleted' };
+  },
+  changes: ({ vault }) => [vaultChange(vault), { topic: 'roleAssignments', key: everyKey }],
+};
+
+export const recoverVault: Procedure<VaultRecovery, 'recovered' | 'absent' | 'groupAbsent'> = {
+  name: 'vaults.recover',
+  async run(tx, { was, now, updatedBy }) {
+    if (!(await holdResourceGroup(tx, groupOf(was)))) return 'groupAbsent';
+    const row = await lockedVault(tx, was.id);
+    if (row === undefined || row.purge_at === null || row.purge_at <= now) return 'absent';
+    const record = { ...toRecord(row), deleted: undefined, updated: now, updatedBy };
+    await tx.updateTable('vaults').set(toRow(record)).where('id', '=', row.id).execute();
+    return 'recovered';
+  },
+  changes: ({ was }) => [vaultChange(was)],
+};
+
+const dayMs = 86_400_000;
+
+async function lockedVault(tx: Writer, id: string): Promise<Row | undefined> {
+  return lockRows(tx, tx.selectFrom('vaults').selectAll().where('id', '=', id)).executeTakeFirst();
+}
+
+function groupOf({ subscriptionId, resourceGroup }: VaultRecord) {
+  return { subscriptionId, name: resourceGroup };
+}
+
+function scopeKeyOf(row: Row): string {
+  return foldCase(
+    `/subscriptions/${row.subscription_id}/resourceGroups/${row.resource_group}/providers/Microsoft.KeyVault/vaults/${row.name}`,
+  );
+}
+
 function vaultChange(record: VaultRecord): Change {
   return { topic: 'vault', key: foldCase(record.name) };
 }
 
-/** Tenants, subscriptions and resource groups. */
-export function createDirectoryStore(db: Database): DirectoryStore {
-  return {
-    tenants: () => db.read.selectFrom('tenants').selectAll().orderBy('id').execute(),
-    addTenant: (tenant) => db.write(addTenant, tenant),
-    async subscriptions() {
-      const rows = await db.read.selectFrom('subscriptions').selectAll().orderBy('id').execute();
-      return rows.map((row) => ({ id: row.id, tenantId: row.tenant_id, name: row.name }));
-    },
-    addSubscription: (subscription) => db.write(addSubscription, subscription),
-    async resourceGroup(subscriptionId, name) {
-      const row = await db.read
-        .selectFrom('resource_groups')
-        .selectAll()
-        .where('subscription_id', '=', subscriptionId)
-        .where('name_key', '=', foldCase(name))
-        .executeTakeFirst();
-      return row === undefined ? undefined : { subscriptionId, name: row.name, location: row.location };
-    },
-    addResourceGroup: (group) => db.write(addResourceGroup, group),
-  };
-}
-
-export const addTenant: Procedure<Tenant, void> = {
-  name: 'tenants.add',
-  async run(tx, { id, name }) {
-    await tx
-      .insertInto('tenants')
-      .values({ id, name })
-      .onConflict((c) => c.column('id').doNothing())
-      .execute();
-  },
-};
-
-export const addSubscription: Procedure<Subscription, void> = {
-  name: 'subscriptions.add',
-  async run(tx, { id, tenantId, name }) {
-    await tx
-      .insertInto('subscriptions')
-      .values({ id, tenant_id: tenantId, name })
-      .onConflict((c) => c.column('id').doNothing())
-      .execute();
-  },
-};
-
-export const addResourceGroup: Procedure<ResourceGroup, void> = {
-  name: 'resourceGroups.add',
-  async run(tx, { subscriptionId, name, location }) {
-    await tx
-      .insertInto('resource_groups')
-      .values({ subscription_id: subscriptionId, name_key: foldCase(name), name, location })
-      .onConflict((c) => c.columns(['subscription_id', 'name_key']).doNothing())
-      .execute();
-  },
-};
-
 type Row = Schema['vaults'];
 
+/** What the detail column holds; of a vault from before there was one, nothing. */
+type Detail = Partial<Pick<VaultRecord, 'services' | 'connections' | 'createdBy' | 'updatedBy'>>;
+
 function toRow(record: VaultRecord): Row {
+  const { services, connections, createdBy, updatedBy } = record;
+  const detail: Detail = { services, connections, createdBy, updatedBy };
   return {
     id: record.id,
     name_key: foldCase(record.name),
@@ -143,10 +154,16 @@ function toRow(record: VaultRecord): Row {
     tags: JSON.stringify(record.tags),
     created: record.created,
     updated: record.updated,
+    detail: JSON.stringify(detail),
+    deleted_at: record.deleted?.at ?? null,
+    purge_at: record.deleted?.purgeAt ?? null,
   };
 }
 
+const noServices = { deployment: false, diskEncryption: false, templateDeployment: false };
+
 function toRecord(row: Row): VaultRecord {
+  const detail = JSON.parse(row.detail) as Detail;
   return {
     id: row.id,
     name: row.name,
@@ -161,8 +178,13 @@ function toRecord(row: Row): VaultRecord {
     enablePurgeProtection: row.purge_protection === 1,
     publicNetworkAccess: row.public_network_access === 'Disabled' ? 'Disabled' : 'Enabled',
     networkRules: JSON.parse(row.network_rules) as NetworkRules,
+    services: detail.services ?? noServices,
+    connections: detail.connections ?? [],
     tags: JSON.parse(row.tags) as Record<string, string>,
     created: row.created,
     updated: row.updated,
+    createdBy: detail.createdBy,
+    updatedBy: detail.updatedBy,
+    deleted: row.deleted_at === null ? undefined : { at: row.deleted_at, purgeAt: row.purge_at ?? 0 },
   };
 }

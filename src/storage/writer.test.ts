@@ -18,9 +18,9 @@ import { silentLog } from '../core/log.ts';
 import { StaleRootKey } from '../domain/sealing/sealing-store.ts';
 import { StaleVaultKey } from '../domain/versioned/object-store.ts';
 import { type Database, LeaseLost } from './database.ts';
+import { addTenant, createDirectoryStore } from './directory.ts';
 import { addAssignment } from './role-assignments.ts';
 import { addRootKey, createSealedItemStore, putItem } from './sealing.ts';
-import { addTenant, createDirectoryStore } from './vaults.ts';
 import {
   beatInterval,
   createSender,

@@ -20,6 +20,7 @@ import {
   type TemporaryFolder,
   temporaryFolder,
 } from '../support/process.ts';
+import { makeCertificate } from '../support/sign-in.ts';
 
 let folder: TemporaryFolder;
 let server: ServerProcess;
@@ -71,7 +72,29 @@ const help: Readonly<Record<string, readonly string[]>> = {
   'vault show': ['--json', '--data', '--passphrase-file'],
   'vault set-policy': ['--secrets', '--keys', '--json', '--data', '--passphrase-file'],
   'vault rotate-key': ['--json', '--data', '--passphrase-file'],
-  'identity create': ['--managed', '--resource-id', '--json'],
+  'identity create': [
+    '--managed',
+    '--system-assigned',
+    '--resource-id',
+    '--issuer',
+    '--subject',
+    '--public-client',
+    '--redirect-uri',
+    '--first-party',
+    '--json',
+  ],
+  'identity create-user': ['--display-name', '--password-file', '--json', '--passphrase-file'],
+  'identity set-password': ['--password-file', '--json', '--passphrase-file'],
+  'identity create-group': ['--json'],
+  'identity members': ['--json'],
+  'identity add-member': ['--json'],
+  'identity remove-member': ['--json'],
+  'identity add-certificate': ['--days', '--json'],
+  'identity add-federated': ['--name', '--issuer', '--subject', '--audience', '--json'],
+  'identity enable': ['--json'],
+  'identity disable': ['--json'],
+  'identity delete': ['--json'],
+  'identity directory-admin': ['--revoke', '--json'],
   'identity list': ['--json'],
   'identity secret': ['--days', '--json'],
   'identity secrets': ['--json'],
@@ -133,6 +156,8 @@ test.concurrent.each([
   ['an argument too many', ['vault', 'list', 'extra']],
   ['a number in words', ['identity', 'secret', 'x', '--days', 'many']],
   ['a missing option', ['identity', 'grant', 'x']],
+  ['a file that is not there', ['identity', 'create-user', 'a@b.c', '--password-file', '/no/such/file']],
+  ['a file without a certificate', ['identity', 'add-certificate', 'x', '/dev/null']],
   ['a choice that is none', ['env', '--shell', 'basic']],
   ['nothing to run', ['exec']],
   ['a group alone', ['vault']],
@@ -250,6 +275,55 @@ describe.each(['serving', 'stopped'])('the data is %s', (state) => {
     expect((await json('identity', 'grants', 'payroll')).grants).toEqual([]);
   });
 
+  test('users are made with passwords that no command line shows, and are in groups', async () => {
+    const file = join(folder.path, `password ${state}`);
+    await writeFile(file, 'correct horse battery\nnot this\n', { mode: 0o600 });
+    const ada = await json('identity', 'create-user', 'ada@example.com', '--password-file', file);
+    expect(ada).toMatchObject({ kind: 'user', userName: 'ada@example.com', name: 'ada@example.com' });
+    expect(ada).not.toHaveProperty('password');
+    const bob = await json('identity', 'create-user', 'bob@example.com', '--display-name', 'Bob');
+    expect(bob.password).toMatch(/^\S{20}$/);
+    expect((await json('identity', 'set-password', 'bob@example.com')).password).not.toBe(bob.password);
+
+    await json('identity', 'create-group', 'people');
+    await json('identity', 'create-group', 'everyone');
+    await json('identity', 'add-member', 'people', 'ada@example.com');
+    await json('identity', 'add-member', 'everyone', 'people');
+    const names = async (group: string) =>
+      (await json('identity', 'members', group)).members.map((one: { name: string }) => one.name);
+    expect([await names('people'), await names('everyone')]).toEqual([['ada@example.com'], ['people']]);
+    await json('identity', 'remove-member', 'people', ada.objectId);
+    expect(await names('people')).toEqual([]);
+    expect((await run('identity', 'list')).stdout).toMatch(/^Bob +user +\S+$/m);
+  });
+
+  test('identities prove themselves by certificates and foreign tokens, are disabled, and deleted', async () => {
+    const file = join(folder.path, `certificate ${state}`);
+    const certificate = await makeCertificate(Date.now(), 'ec');
+    await writeFile(file, `${certificate.keyPem}${certificate.pem}`, { mode: 0o600 });
+    const made = await json('identity', 'create', 'builder', '--first-party', 'deployment');
+    const kept = await json('identity', 'add-certificate', 'builder', file, '--days', '7');
+    expect(kept).toMatchObject({
+      kind: 'certificate',
+      thumbprint: certificate.sha1.toString('hex').toUpperCase(),
+    });
+    const trust = ['--name', 'ci', '--issuer', 'https://ci.example', '--subject', 'repo'];
+    const federated = await json('identity', 'add-federated', 'builder', ...trust);
+    expect(federated).toMatchObject({ kind: 'federated', subject: 'repo' });
+    const listed = await run('identity', 'secrets', 'builder');
+    expect(listed.stdout).toMatch(/^\S+ +certificate +[0-9A-F]{40} +\S+\n\S+ +federated +repo +\S+$/m);
+    await json('identity', 'remove-secret', 'builder', kept.keyId);
+    expect((await json('identity', 'secrets', 'builder')).secrets).toHaveLength(1);
+
+    expect(await json('identity', 'directory-admin', 'builder')).toMatchObject({
+      directoryAdministrator: true,
+    });
+    expect(await json('identity', 'disable', 'builder')).toMatchObject({ enabled: false });
+    expect(await json('identity', 'enable', 'builder')).not.toHaveProperty('enabled');
+    expect(await json('identity', 'delete', 'builder')).toEqual({ removed: made.objectId });
+    expect(await run('identity', 'secrets', 'builder')).toMatchObject({ code: 3 });
+  });
+
   test('keys are rotated', async () => {
     expect(await json('identity', 'rotate-key')).toEqual({ rotated: true, revoked: false });
     expect(await json('identity', 'rotate-key', '--revoke')).toEqual({ rotated: true, revoked: true });
@@ -286,6 +360,12 @@ test.concurrent.each([
   [3, ['vault', 'rotate-key', 'third']],
   [1, ['identity', 'create', 'developer']],
   [3, ['identity', 'secret', 'nobody']],
+  [1, ['identity', 'create-user', 'no address']],
+  [1, ['identity', 'create-group', 'developer']],
+  [3, ['identity', 'add-member', 'developer', 'administrator']],
+  [3, ['identity', 'disable', 'nobody']],
+  [3, ['identity', 'delete', 'nobody']],
+  [1, ['identity', 'create', 'x', '--redirect-uri', 'relative']],
   [3, ['identity', 'revoke', '00000000-0000-4000-8000-000000000000']],
   [3, ['identity', 'grant', 'developer', '--role', 'No such', '--vault', 'dev']],
   [3, ['identity', 'grant', 'developer', '--role', 'Key Vault Reader', '--vault', 'third']],

@@ -130,6 +130,7 @@ test('every ecosystem is given the proxy, the authority and the identity in its 
     AZURE_AUTHORITY_HOST: null,
     IDENTITY_ENDPOINT: null,
     IDENTITY_HEADER: null,
+    AZURE_CONFIG_DIR: join(folder.path, 'azure'),
   });
   for (const name of ['AZURE_TENANT_ID', 'AZURE_CLIENT_ID', 'AZURE_CLIENT_SECRET', 'AZURE_SUBSCRIPTION_ID']) {
     expect(set[name]).toMatch(/^\S{30,}$/);

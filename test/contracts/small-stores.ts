@@ -1,56 +1,8 @@
-/** What the stores of role assignments, audit anchors and token signing keys must do; run on each database. */
+/** What the stores of audit anchors and token signing keys must do; run on each database. */
 import { describe, expect, it } from 'vitest';
 import type { AnchorStore } from '../../src/audit/log.ts';
-import type { RoleAssignment, RoleAssignmentStore } from '../../src/authorization/role-assignments.ts';
 import { SecretBytes } from '../../src/core/secret-bytes.ts';
 import type { SigningKey, SigningKeyStore } from '../../src/identity/signing-keys.ts';
-import { guid } from './rows.ts';
-
-function assignment(n: number, more: Partial<RoleAssignment> = {}): RoleAssignment {
-  return {
-    id: guid(n),
-    tenantId: guid(900),
-    principalId: guid(100),
-    roleId: guid(200),
-    scope: `/subscriptions/${guid(901)}/resourceGroups/Group-${n}`,
-    created: 1_700_000_000_000 + n,
-    ...more,
-  };
-}
-
-/** Defines the suite; `makeStore` gives an empty store each time. */
-export function roleAssignmentStoreContract(makeStore: () => Promise<RoleAssignmentStore>): void {
-  describe('role assignment store', () => {
-    it("gives back a principal's assignments as they were added, and nobody else's", async () => {
-      const store = await makeStore();
-      const others = assignment(3, { principalId: guid(101) });
-      for (const added of [assignment(2), others, assignment(1)])
-        expect(await store.add(added)).toEqual(added);
-      expect(await store.ofPrincipal(guid(100))).toEqual([assignment(1), assignment(2)]);
-      expect(await store.ofPrincipal(guid(101))).toEqual([others]);
-      expect(await store.ofPrincipal(guid(102))).toEqual([]);
-      expect(await store.list()).toEqual([assignment(1), assignment(2), others]);
-    });
-
-    it('answers the one that is there for the same principal, role and scope, whatever its case', async () => {
-      const store = await makeStore();
-      const first = await store.add(assignment(1));
-      expect(await store.add(assignment(2, { scope: first.scope.toUpperCase() }))).toEqual(first);
-      await store.add(assignment(3, { scope: first.scope, roleId: guid(201) }));
-      await store.add(assignment(4, { scope: `${first.scope}x` }));
-      expect(await store.list()).toHaveLength(3);
-    });
-
-    it('removes by id, and says whether there was one', async () => {
-      const store = await makeStore();
-      await store.add(assignment(1));
-      await store.add(assignment(2));
-      expect(await store.remove(guid(1))).toBe(true);
-      expect(await store.remove(guid(1))).toBe(false);
-      expect(await store.list()).toEqual([assignment(2)]);
-    });
-  });
-}
 
 /** Defines the suite; `makeStores` gives empty stores of two logs of one database each time. */
 export function anchorStoreContract(

@@ -187,7 +187,12 @@ test('a blob is refused outside its subscription', async () => {
   const { directory, tenant } = domain.core;
   const subscription = { id: domain.tools.random.guid(), tenantId: tenant.id, name: 'other' };
   await directory.addSubscription(subscription);
-  await directory.addResourceGroup({ subscriptionId: subscription.id, name: 'default', location: 'local' });
+  await directory.addResourceGroup({
+    subscriptionId: subscription.id,
+    name: 'default',
+    location: 'local',
+    tags: {},
+  });
   const elsewhere = await domain.vault('elsewhere', { subscriptionId: subscription.id });
   const name = newName();
   await set(name, 'value');

@@ -17,7 +17,7 @@ export interface AuditRecord {
 }
 
 /** All records so far, oldest first. */
-export async function auditRecords(server: TestServer): Promise<AuditRecord[]> {
+export async function auditRecords(server: Pick<TestServer, 'folder'>): Promise<AuditRecord[]> {
   const folder = join(server.folder, 'audit');
   const names = (await readdir(folder)).filter((name) => name.endsWith('.jsonl')).sort();
   const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
@@ -31,7 +31,7 @@ export async function auditRecords(server: TestServer): Promise<AuditRecord[]> {
 
 /** What was recorded while `during` ran. */
 export async function auditedDuring(
-  server: TestServer,
+  server: Pick<TestServer, 'folder'>,
   during: () => Promise<unknown>,
 ): Promise<AuditRecord[]> {
   const before = (await auditRecords(server)).length;

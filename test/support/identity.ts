@@ -43,32 +43,91 @@ export function manualClock(start = Date.UTC(2026, 0, 1)): ManualClock {
 export function memoryPrincipalStore(): PrincipalStore {
   const principals: PrincipalRecord[] = [];
   const credentials: ClientCredential[] = [];
-  const sameResource = (a: PrincipalRecord, tenantId: string, resourceId: string | undefined) =>
-    resourceId !== undefined &&
-    a.tenantId === tenantId &&
-    a.resourceId?.toLowerCase() === resourceId.toLowerCase();
+  const members: { groupId: string; memberId: string }[] = [];
+  const same = (a: string | undefined, b: string | undefined) =>
+    a !== undefined && a.toLowerCase() === b?.toLowerCase();
+  const find = (fits: (row: PrincipalRecord) => boolean) => Promise.resolve(principals.find(fits));
+  const assertFree = (added: PrincipalRecord, others: readonly PrincipalRecord[]) => {
+    const taken = others.some(
+      (row) =>
+        row.objectId === added.objectId ||
+        same(row.appId, added.appId) ||
+        same(row.applicationId, added.applicationId) ||
+        (row.tenantId === added.tenantId &&
+          (same(row.resourceId, added.resourceId) || same(row.userName, added.userName))),
+    );
+    if (taken) throw new Failure('alreadyExists', 'taken');
+  };
+  const dropMembers = (fits: (row: { groupId: string; memberId: string }) => boolean) => {
+    const kept = members.filter((row) => !fits(row));
+    return members.splice(0, members.length, ...kept).length > kept.length;
+  };
+  const directGroups = (objectId: string) =>
+    members.filter((row) => row.memberId === objectId).map((row) => row.groupId);
   return {
-    byAppId: async (appId) => principals.find((principal) => principal.appId === appId),
-    byObjectId: async (objectId) => principals.find((principal) => principal.objectId === objectId),
-    byResourceId: async (tenantId, resourceId) =>
-      principals.find((principal) => sameResource(principal, tenantId, resourceId)),
+    byAppId: (appId) => find((row) => row.appId === appId),
+    byObjectId: (objectId) => find((row) => row.objectId === objectId),
+    byApplicationId: (applicationId) => find((row) => row.applicationId === applicationId),
+    byResourceId: (tenantId, resourceId) =>
+      find((row) => row.tenantId === tenantId && same(row.resourceId, resourceId)),
+    byUserName: (tenantId, userName) =>
+      find((row) => row.tenantId === tenantId && same(row.userName, userName)),
     async list({ tenantId, kind }, { limit, after }) {
+      const kinds = typeof kind === 'string' ? [kind] : kind;
       const rows = principals
-        .filter((row) => row.tenantId === tenantId && (kind === undefined || row.kind === kind))
+        .filter((row) => row.tenantId === tenantId && (kinds === undefined || kinds.includes(row.kind)))
         .filter((row) => after === undefined || row.objectId > after)
         .sort((a, b) => (a.objectId < b.objectId ? -1 : 1));
       return pageOf(rows.slice(0, limit + 1), limit, (row) => row.objectId);
     },
     async add(added) {
-      const taken = principals.some(
-        (row) =>
-          row.objectId === added.objectId ||
-          (added.appId !== undefined && row.appId === added.appId) ||
-          sameResource(row, added.tenantId, added.resourceId),
-      );
-      if (taken) throw new Failure('alreadyExists', 'taken');
+      assertFree(added, principals);
       principals.push(added);
     },
+    async replace(principal, was) {
+      const at = principals.findIndex((row) => JSON.stringify(row) === JSON.stringify(was));
+      if (at < 0) return false;
+      assertFree(principal, principals.toSpliced(at, 1));
+      principals[at] = principal;
+      if (principal.objectId === was.objectId) return true;
+      dropMembers((row) => row.groupId === was.objectId || row.memberId === was.objectId);
+      for (const [i, row] of credentials.entries())
+        if (row.objectId === was.objectId) credentials[i] = { ...row, objectId: principal.objectId };
+      return true;
+    },
+    async remove(objectId) {
+      const at = principals.findIndex((row) => row.objectId === objectId);
+      if (at < 0) return false;
+      principals.splice(at, 1);
+      dropMembers((row) => row.groupId === objectId || row.memberId === objectId);
+      credentials.splice(0, credentials.length, ...credentials.filter((row) => row.objectId !== objectId));
+      return true;
+    },
+    membersOf: async (groupId) =>
+      principals
+        .filter((row) => members.some((m) => m.groupId === groupId && m.memberId === row.objectId))
+        .sort((a, b) => (a.objectId < b.objectId ? -1 : 1)),
+    directGroupsOf: async (objectId) => directGroups(objectId).sort(),
+    async groupsOf(objectId) {
+      const found = new Set<string>();
+      const open = [objectId];
+      for (let id = open.pop(); id !== undefined; id = open.pop()) {
+        const above = directGroups(id).filter((group) => !found.has(group));
+        for (const group of above) found.add(group);
+        open.push(...above);
+      }
+      found.delete(objectId);
+      return [...found].sort();
+    },
+    async addMember(groupId, memberId) {
+      const group = principals.find((row) => row.objectId === groupId && row.kind === 'group');
+      if (group === undefined || !principals.some((row) => row.objectId === memberId))
+        throw new Failure('notFound', 'no such');
+      if (directGroups(memberId).includes(groupId)) throw new Failure('alreadyExists', 'taken');
+      members.push({ groupId, memberId });
+    },
+    removeMember: async (groupId, memberId) =>
+      dropMembers((row) => row.groupId === groupId && row.memberId === memberId),
     credentialsOf: async (objectId) =>
       credentials.filter((row) => row.objectId === objectId).sort((a, b) => a.created - b.created),
     async addCredential(added) {
@@ -76,6 +135,12 @@ export function memoryPrincipalStore(): PrincipalStore {
         throw new Failure('notFound', 'no such');
       if (credentials.some((row) => row.keyId === added.keyId)) throw new Failure('alreadyExists', 'taken');
       credentials.push(added);
+    },
+    async replaceCredential(credential) {
+      const { objectId, keyId } = credential;
+      const at = credentials.findIndex((row) => row.objectId === objectId && row.keyId === keyId);
+      if (at >= 0) credentials[at] = credential;
+      return at >= 0;
     },
     async removeCredential(objectId, keyId) {
       const at = credentials.findIndex((row) => row.objectId === objectId && row.keyId === keyId);

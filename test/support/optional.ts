@@ -10,3 +10,9 @@ export function optional(part: string, found: boolean, why = 'its tool is not in
   console.log(`skipped: ${part} (${why})`);
   return false;
 }
+
+/** Whether a part can run that goes by a tool which is not to be had everywhere, so that none may insist on it. */
+export function whereFound(part: string, found: boolean): boolean {
+  if (!found) console.log(`skipped: ${part} (its tool is not installed)`);
+  return found;
+}

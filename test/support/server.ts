@@ -169,6 +169,8 @@ export interface RawRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
+  /** The loopback address that the request comes from. */
+  readonly localAddress?: string;
 }
 
 export interface RawResponse {
@@ -181,7 +183,7 @@ export interface RawResponse {
 
 /** One request on a connection of its own, as it is written here: nothing is added or corrected. */
 export function send(server: TestServer, request: RawRequest): Promise<RawResponse> {
-  const { host, method = 'GET', path, headers = {}, body } = request;
+  const { host, method = 'GET', path, headers = {}, body, localAddress } = request;
   const servername = host.replace(/:\d+$/, '');
   return new Promise((resolve, reject) => {
     const sent = httpsRequest(
@@ -193,6 +195,7 @@ export function send(server: TestServer, request: RawRequest): Promise<RawRespon
         agent: false,
         method,
         path,
+        ...(localAddress === undefined ? {} : { localAddress }),
         headers: { Host: host, ...headers },
       },
       (response) => {

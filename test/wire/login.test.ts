@@ -22,6 +22,7 @@ import {
 
 const azureLogin = 'login.microsoftonline.com';
 const vaultResource = 'https://vault.azure.net';
+const assertionType = encodeURIComponent('urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
 const minute = 60_000;
 const day = 24 * 60 * minute;
 const guid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -214,12 +215,19 @@ describe('the token endpoint', () => {
   });
 
   test('refuses grants and credentials that it does not have', async () => {
-    const password = await askToken({ form: { grant_type: 'password' } });
-    expect(password.status).toBe(400);
-    expect(password.json).toMatchObject({ error: 'unsupported_grant_type', error_codes: [70003] });
-    const assertion = await askToken({ form: { client_assertion: 'a.b.c' } });
-    expect(assertion.status).toBe(401);
-    expect(assertion.json.error).toBe('invalid_client');
+    for (const grant_type of ['urn:ietf:params:oauth:grant-type:jwt-bearer', 'implicit', '__proto__']) {
+      const unknown = await askToken({ form: { grant_type } });
+      expect(unknown.status).toBe(400);
+      expect(unknown.json).toMatchObject({ error: 'unsupported_grant_type', error_codes: [70003] });
+    }
+    const twoProofs = await askToken({ form: { client_assertion: 'a.b.c' } });
+    expect(twoProofs.status).toBe(400);
+    expect(twoProofs.json.error).toBe('invalid_request');
+    const noToken = await askToken({
+      body: `${without('client_secret')}&client_assertion=a.b.c&client_assertion_type=${assertionType}`,
+    });
+    expect(noToken.status).toBe(401);
+    expect(noToken.json).toMatchObject({ error: 'invalid_client', error_codes: [50027] });
     const get = await send(server, { host: azureLogin, path: `/${server.tenantId}/oauth2/v2.0/token` });
     expect([404, 405]).toContain(get.status);
   });

@@ -11,7 +11,8 @@ import type { Log } from '../../core/log.ts';
 import { readText } from '../body.ts';
 import { asFailure, resultCode, statusOf } from '../errors.ts';
 import { parseBody } from '../vault/wire.ts';
-import { type ControlDeps, controlOperations } from './operations.ts';
+import type { ControlDeps } from './operation.ts';
+import { controlOperations } from './operations.ts';
 
 /** Runs one operation by name, wherever it runs. Fails as the operation does. */
 export type Control = (operation: string, input: object) => Promise<unknown>;

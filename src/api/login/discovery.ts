@@ -2,6 +2,7 @@
 import { Failure } from '../../core/errors.ts';
 import { issuerOf, type TokenVersion } from '../../identity/issuer-names.ts';
 import type { LoginCall } from './routes.ts';
+import { grantTypes } from './token.ts';
 
 /** OpenID Connect Discovery 1.0 §3, with the members that Microsoft's libraries read. */
 export function openIdConfiguration(call: LoginCall, version: TokenVersion): object {
@@ -9,17 +10,20 @@ export function openIdConfiguration(call: LoginCall, version: TokenVersion): obj
   const oauth = version === '2.0' ? `${base}/oauth2/v2.0` : `${base}/oauth2`;
   return {
     token_endpoint: `${oauth}/token`,
-    token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],
+    token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic', 'private_key_jwt'],
     jwks_uri: version === '2.0' ? `${base}/discovery/v2.0/keys` : `${base}/discovery/keys`,
     response_modes_supported: ['query', 'fragment', 'form_post'],
     subject_types_supported: ['pairwise'],
     id_token_signing_alg_values_supported: ['RS256'],
-    response_types_supported: ['code', 'id_token', 'code id_token', 'token id_token'],
-    grant_types_supported: ['client_credentials'],
+    response_types_supported: ['code'],
+    grant_types_supported: grantTypes,
+    code_challenge_methods_supported: ['S256', 'plain'],
     scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
     // Entra writes the placeholder itself where the path names no tenant.
     issuer: issuerOf(call.issuerNames, version, call.tenantId ?? '{tenantid}'),
     authorization_endpoint: `${oauth}/authorize`,
+    device_authorization_endpoint: `${oauth}/devicecode`,
+    end_session_endpoint: `${oauth}/logout`,
     tenant_region_scope: null,
     cloud_instance_name: new URL(call.origin).host,
     msgraph_host: 'graph.microsoft.com',

@@ -16,7 +16,7 @@ import { readText } from '../body.ts';
 import { type Exchange, header } from '../exchange.ts';
 import type { Query } from '../request-target.ts';
 import type { LoginDeps } from './routes.ts';
-import { callerOf } from './token.ts';
+import { callerOf } from './token-reply.ts';
 
 export interface ManagedIdentityDeps {
   readonly login: LoginDeps;

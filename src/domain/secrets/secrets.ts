@@ -9,7 +9,7 @@ import { SecretBytes } from '../../core/secret-bytes.ts';
 import { pfxToPem } from '../../crypto/x509/pkcs12.ts';
 import type { SealedItems } from '../sealing/sealed-items.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
-import { secretNoun } from '../versioned/nouns.ts';
+import { notFound, secretNoun } from '../versioned/nouns.ts';
 import { createObjectBackups } from '../versioned/object-backup.ts';
 import {
   createObjectOperations,
@@ -19,7 +19,13 @@ import {
   type Shown,
 } from '../versioned/object-operations.ts';
 import type { ObjectVersion } from '../versioned/object-store.ts';
-import { createVersionedObjects, type Kind, type VersionedDeps } from '../versioned/versioned-objects.ts';
+import {
+  createVersionedObjects,
+  type Kind,
+  keyOf,
+  nameOf,
+  type VersionedDeps,
+} from '../versioned/versioned-objects.ts';
 
 /** A secret's version as it is shown; `value` only where the operation gives it. Times are Unix seconds. */
 export interface Secret {
@@ -52,6 +58,8 @@ export interface Secrets extends ObjectOperations<Secret> {
     input: { version: string | undefined; outContentType: CertificateFormat | undefined },
   ): Promise<Secret>;
   update(grant: VaultGrant, input: SecretAttributes & { version: string | undefined }): Promise<Secret>;
+  /** The current version without its value, which is not opened; a disabled one too. */
+  describe(grant: VaultGrant): Promise<Secret>;
 }
 
 /** A value is opened when its version is read, and a disabled one is not read. */
@@ -84,6 +92,14 @@ export function createSecrets(deps: Deps): Secrets {
       const found = await objects.readValue(grant, version);
       const secret = toSecret(found, found.value);
       return outContentType === undefined ? secret : convert(secret, outContentType);
+    },
+    async describe(grant) {
+      assertGranted(grant, actions.list);
+      const found = await deps.reader.sealedVersion(keyOf(secretNoun, grant), undefined);
+      if (found === undefined || found.head.deletedAt !== undefined)
+        throw notFound(secretNoun, nameOf(grant));
+      const { envelope: _sealed, ...version } = found.version;
+      return toSecret({ head: found.head, version });
     },
     async update(grant, input) {
       assertGranted(grant, actions.update);

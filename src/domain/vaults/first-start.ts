@@ -1,8 +1,8 @@
 /** What an empty server needs before it can serve: a tenant, a subscription and the resource group `default`. */
 import type { Random } from '../../core/random.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
+import type { DirectoryStore, Subscription, Tenant } from '../resources/directory-store.ts';
 import type { SealedItems } from '../sealing/sealed-items.ts';
-import type { DirectoryStore, Subscription, Tenant } from './vault-store.ts';
 
 export const defaultResourceGroup = 'default';
 export const defaultLocation = 'local';
@@ -21,7 +21,10 @@ export async function ensureDirectory(deps: {
   const id = existing?.id ?? (await firstId(deps, 'first-subscription'));
   const subscription = existing ?? { id, tenantId: tenant.id, name: 'default' };
   if (existing === undefined) await store.addSubscription(subscription);
-  const group = { subscriptionId: subscription.id, name: defaultResourceGroup, location: defaultLocation };
+  const group = {
+    ...{ subscriptionId: subscription.id, name: defaultResourceGroup },
+    ...{ location: defaultLocation, tags: {} },
+  };
   await store.addResourceGroup(group);
   return { tenant, subscription };
 }

@@ -1,39 +1,42 @@
 import type { VaultKeyRow } from '../sealing/sealing-store.ts';
 import type { VaultRecord } from './vault.ts';
 
-/** Port: vault records. `nameKey` is the lower-cased name. */
+/** What became of a deletion; `locked` names the scopes whose locks stand in its way, and nothing was changed. */
+export type VaultDeleted =
+  | { readonly outcome: 'deleted' | 'absent' }
+  | { readonly outcome: 'locked'; readonly scopes: readonly string[] };
+
+/** Port: vault records, of live vaults and of deleted ones, whose names stay theirs. `nameKey` is the lower-cased name. */
 export interface VaultStore {
   byName(nameKey: string): Promise<VaultRecord | undefined>;
-  list(): Promise<readonly VaultRecord[]>;
-  /** Adds the record and the vault's first key together; false if the name is taken. */
-  add(record: VaultRecord, key: VaultKeyRow): Promise<boolean>;
+  /** All, or a subscription's, in the order of their names. */
+  list(subscriptionId?: string): Promise<readonly VaultRecord[]>;
+  /** Adds the record and the vault's first key together, if the name is free and the resource group is there. */
+  add(record: VaultRecord, key: VaultKeyRow): Promise<'added' | 'taken' | 'groupAbsent'>;
   /** Replaces the vault's record if it is still `was`; answers whether it did. */
   replace(record: VaultRecord, was: VaultRecord): Promise<boolean>;
+  /** Marks the vault as deleted and takes away the role assignments on it and on what is in it, all together. */
+  remove(vault: VaultRecord, now: number): Promise<VaultDeleted>;
+  /** The reverse of `remove`, without the role assignments; refused from the purge date on, and once purging has begun. */
+  recover(recovery: VaultRecovery): Promise<'recovered' | 'absent' | 'groupAbsent'>;
+  /**
+   * Begins to remove a deleted vault for good, from when nobody can stop it: at anyone's wish if it is not protected,
+   * and in any case from its purge date on.
+   */
+  beginPurge(purge: {
+    id: string;
+    now: number;
+    atWish: boolean;
+  }): Promise<'begun' | 'absent' | 'protected' | 'early'>;
+  /** Removes some of what is in a vault whose purge has begun, and the vault itself at the end; answers whether that is. */
+  purgeSome(id: string): Promise<boolean>;
+  /** Deleted vaults whose time has come, and those whose purge was cut short, the longest due first. */
+  due(now: number): Promise<readonly VaultRecord[]>;
 }
 
-export interface Tenant {
-  readonly id: string;
-  readonly name: string;
-}
-
-export interface Subscription {
-  readonly id: string;
-  readonly tenantId: string;
-  readonly name: string;
-}
-
-export interface ResourceGroup {
-  readonly subscriptionId: string;
-  readonly name: string;
-  readonly location: string;
-}
-
-/** Port: what vaults live in. Adding is idempotent by id, and by subscription and name. */
-export interface DirectoryStore {
-  tenants(): Promise<readonly Tenant[]>;
-  addTenant(tenant: Tenant): Promise<void>;
-  subscriptions(): Promise<readonly Subscription[]>;
-  addSubscription(subscription: Subscription): Promise<void>;
-  resourceGroup(subscriptionId: string, name: string): Promise<ResourceGroup | undefined>;
-  addResourceGroup(group: ResourceGroup): Promise<void>;
+export interface VaultRecovery {
+  /** The deleted vault's record as it was read. */
+  readonly was: VaultRecord;
+  readonly now: number;
+  readonly updatedBy: VaultRecord['updatedBy'];
 }

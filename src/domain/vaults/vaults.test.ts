@@ -8,9 +8,10 @@ import { manualClock } from '../../../test/support/identity.ts';
 import { createChangeHub } from '../../core/changes.ts';
 import { foldCase } from '../../core/names.ts';
 import { systemRandom } from '../../crypto/random.ts';
+import type { DirectoryStore } from '../resources/directory-store.ts';
 import type { VaultKeys } from '../sealing/vault-keys.ts';
 import type { VaultRecord } from './vault.ts';
-import type { DirectoryStore, VaultStore } from './vault-store.ts';
+import type { VaultStore } from './vault-store.ts';
 import { createVaults } from './vaults.ts';
 
 /** Vaults over records in memory whose reads can be held back after they have seen the rows. */
@@ -29,7 +30,12 @@ function vaultsOf(...records: VaultRecord[]) {
       return found;
     },
     list: async () => [...rows.values()],
-    add: async () => false,
+    add: async () => 'taken',
+    remove: async () => ({ outcome: 'absent' }),
+    recover: async () => 'absent',
+    beginPurge: async () => 'absent',
+    purgeSome: async () => true,
+    due: async () => [],
     async replace(record, was) {
       beforeReplace.shift()?.();
       const nameKey = foldCase(record.name);

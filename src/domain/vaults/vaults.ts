@@ -1,20 +1,26 @@
-/** Vaults: made, found by name, listed. A found vault is ready for use (rules compiled) and kept in memory. */
-
+/** Vaults in use: found by name, listed, made. A found vault is ready for use (rules compiled) and kept in memory. */
 import type { AccessPolicy } from '../../authorization/access-policies.ts';
 import {
   compileNetworkRules,
-  isIpRule,
+  compileRanges,
+  type KnownNetworks,
   type NetworkRules,
+  noNetworks,
   openNetwork,
 } from '../../authorization/network-rules.ts';
+import type { EnabledServices } from '../../authorization/trusted-services.ts';
 import type { ChangeFeed } from '../../core/changes.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
-import { foldCase, isLocation, isResourceGroupName, isVaultName } from '../../core/names.ts';
+import { foldCase } from '../../core/names.ts';
 import type { Random } from '../../core/random.ts';
+import type { DirectoryStore, Tags } from '../resources/directory-store.ts';
+import { resourceGroupNotFound } from '../resources/locks.ts';
 import type { VaultKeys } from '../sealing/vault-keys.ts';
-import type { Vault, VaultRecord } from './vault.ts';
-import type { DirectoryStore, VaultStore } from './vault-store.ts';
+import { changePolicies, foldPolicies } from './access-policy-rules.ts';
+import type { Author, Vault, VaultRecord } from './vault.ts';
+import { assertValid, foldLocation, nameTaken } from './vault-rules.ts';
+import type { VaultStore } from './vault-store.ts';
 
 /** What a new vault is made from; what is left out takes the default that Azure gives it. */
 export interface NewVault {
@@ -24,52 +30,55 @@ export interface NewVault {
   readonly resourceGroup: string;
   readonly location: string;
   readonly sku?: 'standard' | 'premium' | undefined;
+  /** By default on, as from api-version 2026-02-01. */
   readonly enableRbacAuthorization?: boolean | undefined;
   readonly accessPolicies?: readonly AccessPolicy[] | undefined;
   readonly softDeleteRetentionInDays?: number | undefined;
   readonly enablePurgeProtection?: boolean | undefined;
   readonly publicNetworkAccess?: VaultRecord['publicNetworkAccess'] | undefined;
-  readonly networkRules?: NetworkRules | undefined;
+  readonly networkRules?: Partial<NetworkRules> | undefined;
+  readonly services?: Partial<EnabledServices> | undefined;
+  readonly tags?: Tags | undefined;
+  readonly by?: Author | undefined;
 }
 
 export interface Vaults {
   create(input: NewVault): Promise<Vault>;
-  /** The vault of this name, without regard to case; undefined if there is none. */
+  /** The live vault of this name, without regard to case; undefined if there is none. */
   find(name: string): Promise<Vault | undefined>;
   /** As `find`, for a vault that is in memory, without waiting; undefined says nothing about others. */
   known(nameKey: string): Vault | undefined;
+  /** All live vaults. */
   list(): Promise<readonly Vault[]>;
   /** Puts the policy in the place of those of the same principal; one without permissions takes them away. */
   setAccessPolicy(name: string, policy: AccessPolicy): Promise<Vault>;
 }
 
-interface Deps {
+export interface VaultDeps {
   readonly store: VaultStore;
-  readonly directory: DirectoryStore;
+  readonly directory: Pick<DirectoryStore, 'subscriptions'>;
   readonly feed: ChangeFeed;
   readonly vaultKeys: VaultKeys;
   readonly clock: Clock;
   readonly random: Random;
+  /** What the configuration says of networks; by default nothing. */
+  readonly networks?: KnownNetworks;
 }
 
-export function createVaults(deps: Deps): Vaults {
+export function createVaults(deps: VaultDeps): Vaults {
+  const { store, clock, networks = noNetworks } = deps;
   const kept = new KeptVaults(deps.feed);
-  const change = async (name: string, edit: (record: VaultRecord) => VaultRecord): Promise<Vault> => {
-    for (;;) {
-      const record = await deps.store.byName(foldCase(name));
-      if (record === undefined) throw new Failure('vaultNotFound', `The vault '${name}' does not exist.`);
-      const next = edit(record);
-      // Refused when somebody else has changed the record since it was read.
-      if (await deps.store.replace(next, record)) return prepared(next);
-    }
+  const prepared = (record: VaultRecord) => prepareVault(record, networks);
+  const live = async (nameKey: string): Promise<VaultRecord | undefined> => {
+    const record = await store.byName(nameKey);
+    return record?.deleted === undefined ? record : undefined;
   };
   return {
     async create(input) {
+      await assertSubscription(deps.directory, input);
       const record = newRecord(deps, input);
-      await assertPlace(deps.directory, record);
-      if (!(await deps.vaultKeys.create(record.id, (key) => deps.store.add(record, key)))) {
-        throw new Failure('alreadyExists', `The vault name '${input.name}' is already in use.`);
-      }
+      const added = await addVault(deps, record);
+      if (added === 'taken') throw nameTaken(input.name);
       return prepared(record);
     },
     known: (nameKey) => kept.get(nameKey),
@@ -78,23 +87,41 @@ export function createVaults(deps: Deps): Vaults {
       const known = kept.get(nameKey);
       if (known !== undefined) return known;
       const mark = kept.mark;
-      const record = await deps.store.byName(nameKey);
+      const record = await live(nameKey);
       return record === undefined ? undefined : kept.put(nameKey, prepared(record), mark);
     },
     async list() {
-      return (await deps.store.list()).map(prepared);
+      return (await store.list()).filter(({ deleted }) => deleted === undefined).map(prepared);
     },
-    setAccessPolicy: (name, policy) =>
-      change(name, (record) => ({
-        ...record,
-        accessPolicies: replacePolicy(record, policy),
-        updated: deps.clock.now(),
-      })),
+    async setAccessPolicy(name, policy) {
+      for (;;) {
+        const was = await live(foldCase(name));
+        if (was === undefined) throw new Failure('vaultNotFound', `The vault '${name}' does not exist.`);
+        const next = {
+          ...was,
+          accessPolicies: replacePolicy(was, policy),
+          updated: clock.now(),
+          updatedBy: undefined,
+        };
+        // Refused when somebody else has changed the record since it was read.
+        if (await store.replace(next, was)) return prepared(next);
+      }
+    },
   };
 }
 
-function prepared(record: VaultRecord): Vault {
-  return { ...record, networkCheck: compileNetworkRules(record.networkRules) };
+/** Compiles what each request asks of a vault. */
+export function prepareVault(record: VaultRecord, networks: KnownNetworks): Vault {
+  const approved = record.connections.filter(({ status }) => status === 'Approved');
+  const ranges = approved.flatMap(
+    ({ name }) => networks.privateEndpoints.get(foldCase(`${record.name}/${name}`)) ?? [],
+  );
+  return {
+    ...record,
+    accessPolicies: foldPolicies(record.accessPolicies),
+    networkCheck: compileNetworkRules(record.networkRules, networks),
+    ...(ranges.length === 0 ? {} : { privateCheck: compileRanges(ranges) }),
+  };
 }
 
 const mostKept = 10_000;
@@ -139,68 +166,62 @@ function replacePolicy(record: VaultRecord, policy: AccessPolicy): readonly Acce
       `The vault '${record.name}' uses role assignments; access policies would count for nothing.`,
     );
   }
-  const others = record.accessPolicies.filter(
-    (entry) => entry.objectId !== policy.objectId || entry.applicationId !== policy.applicationId,
-  );
   const grantsSomething = Object.values(policy.permissions).some((verbs) => verbs.length > 0);
+  // The commands' order: who was changed last stands last.
+  const others = changePolicies(record.accessPolicies, 'remove', [{ ...policy, permissions: {} }]);
   return grantsSomething ? [...others, policy] : others;
 }
 
-function newRecord(deps: Deps, input: NewVault): VaultRecord {
-  const now = deps.clock.now();
+/** The record of a new vault; throws for one that cannot be. */
+export function newRecord(
+  { clock, random }: Pick<VaultDeps, 'clock' | 'random'>,
+  input: NewVault,
+): VaultRecord {
+  const now = clock.now();
+  const { services } = input;
   const record: VaultRecord = {
-    id: deps.random.guid(),
+    id: random.guid(),
     name: input.name,
     tenantId: input.tenantId,
     subscriptionId: input.subscriptionId,
     resourceGroup: input.resourceGroup,
-    // Azure takes `West US` for `westus`.
-    location: foldCase(input.location).replaceAll(' ', ''),
+    location: foldLocation(input.location),
     sku: input.sku ?? 'standard',
     enableRbacAuthorization: input.enableRbacAuthorization ?? true,
     accessPolicies: input.accessPolicies ?? [],
     softDeleteRetentionInDays: input.softDeleteRetentionInDays ?? 90,
     enablePurgeProtection: input.enablePurgeProtection ?? false,
     publicNetworkAccess: input.publicNetworkAccess ?? 'Enabled',
-    networkRules: input.networkRules ?? openNetwork,
-    tags: {},
+    networkRules: { ...openNetwork, ...input.networkRules },
+    services: { deployment: false, diskEncryption: false, templateDeployment: false, ...services },
+    connections: [],
+    tags: input.tags ?? {},
     created: now,
     updated: now,
+    createdBy: input.by,
+    updatedBy: input.by,
+    deleted: undefined,
   };
   assertValid(record);
   return record;
 }
 
-function assertValid(record: VaultRecord): void {
-  if (!isVaultName(record.name)) {
-    throw new Failure(
-      'badParameter',
-      `The vault name '${record.name}' is invalid. A vault's name must be between 3-24 alphanumeric characters. The name must begin with a letter, end with a letter or digit, and not contain consecutive hyphens.`,
-    );
-  }
-  if (!isLocation(record.location)) {
-    throw new Failure(
-      'badParameter',
-      `The location '${record.location}' is invalid: letters, digits and hyphens only.`,
-    );
-  }
-  if (!isResourceGroupName(record.resourceGroup)) {
-    throw new Failure('badParameter', `The resource group name '${record.resourceGroup}' is invalid.`);
-  }
-  const days = record.softDeleteRetentionInDays;
-  if (!Number.isInteger(days) || days < 7 || days > 90) {
-    throw new Failure('badParameter', 'The soft-delete retention must be from 7 to 90 days.');
-  }
-  const rule = record.networkRules.ipRules.find((text) => !isIpRule(text));
-  if (rule !== undefined) throw new Failure('badParameter', `'${rule}' is not an IP address or CIDR range.`);
+/** Adds the record with a first key; throws if its resource group is not there. */
+export async function addVault(
+  { store, vaultKeys }: Pick<VaultDeps, 'store' | 'vaultKeys'>,
+  record: VaultRecord,
+): Promise<'added' | 'taken'> {
+  const added = await vaultKeys.create(record.id, (key) => store.add(record, key));
+  if (added === 'groupAbsent') throw resourceGroupNotFound(record.resourceGroup);
+  return added;
 }
 
-async function assertPlace(directory: DirectoryStore, record: VaultRecord): Promise<void> {
-  const subscription = (await directory.subscriptions()).find((entry) => entry.id === record.subscriptionId);
-  if (subscription === undefined || subscription.tenantId !== record.tenantId) {
-    throw new Failure('notFound', `The subscription '${record.subscriptionId}' could not be found.`);
-  }
-  if ((await directory.resourceGroup(record.subscriptionId, record.resourceGroup)) === undefined) {
-    throw new Failure('notFound', `Resource group '${record.resourceGroup}' could not be found.`);
+async function assertSubscription(
+  directory: Pick<DirectoryStore, 'subscriptions'>,
+  { subscriptionId, tenantId }: NewVault,
+): Promise<void> {
+  const subscription = (await directory.subscriptions()).find((entry) => entry.id === subscriptionId);
+  if (subscription === undefined || subscription.tenantId !== tenantId) {
+    throw new Failure('notFound', `The subscription '${subscriptionId}' could not be found.`);
   }
 }

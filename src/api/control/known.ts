@@ -1,0 +1,76 @@
+/** What operators name, found; and principals as commands show them. */
+import type { RoleAssignment } from '../../authorization/role-assignments.ts';
+import { findRole } from '../../authorization/roles.ts';
+import { Failure } from '../../core/errors.ts';
+import { isGuid } from '../../core/names.ts';
+import type { Page } from '../../core/paging.ts';
+import type { Vault } from '../../domain/vaults/vault.ts';
+import type { ClientCredential, PrincipalRecord } from '../../identity/principals.ts';
+import type { ControlDeps } from './operation.ts';
+
+export async function knownVault(deps: ControlDeps, name: string): Promise<Vault> {
+  const vault = await deps.vaults.find(name);
+  if (vault === undefined) throw new Failure('vaultNotFound', `The vault '${name}' does not exist.`);
+  return vault;
+}
+
+export async function allPrincipals(deps: ControlDeps): Promise<PrincipalRecord[]> {
+  const all: PrincipalRecord[] = [];
+  let after: string | undefined;
+  do {
+    const page: Page<PrincipalRecord> = await deps.principals.list(
+      { tenantId: deps.tenant.id },
+      { limit: 500, after },
+    );
+    all.push(...page.items);
+    after = page.next;
+  } while (after !== undefined);
+  return all;
+}
+
+export async function principalsNamed(deps: ControlDeps, name: string): Promise<PrincipalRecord[]> {
+  return (await allPrincipals(deps)).filter((principal) => principal.displayName === name);
+}
+
+/** By client id, object id, user name, or a display name that no other has. */
+export async function knownPrincipal(deps: ControlDeps, identity: string): Promise<PrincipalRecord> {
+  const id = identity.toLowerCase();
+  const byId = isGuid(id)
+    ? ((await deps.principals.byObjectId(id)) ?? (await deps.principals.byAppId(id)))
+    : await deps.principals.byUserName(deps.tenant.id, identity);
+  if (byId !== undefined) return byId;
+  const [found, ...others] = await principalsNamed(deps, identity);
+  if (found === undefined) throw new Failure('notFound', `There is no identity '${identity}'.`);
+  if (others.length > 0)
+    throw new Failure('conflict', `Several identities are named '${identity}': name one by its object id.`);
+  return found;
+}
+
+export function principalView(principal: PrincipalRecord) {
+  const { displayName, kind, appId, objectId, tenantId, userName, enabled } = principal;
+  return {
+    ...{ name: displayName, kind, clientId: appId, objectId, tenantId },
+    ...(userName === undefined ? {} : { userName }),
+    ...(enabled ? {} : { enabled }),
+    ...(principal.detail.directoryAdministrator === true ? { directoryAdministrator: true } : {}),
+  };
+}
+
+type ShownCredential = Pick<ClientCredential, 'keyId' | 'hint' | 'expires'> &
+  Partial<Pick<ClientCredential, 'kind' | 'detail'>>;
+
+export function credentialView(credential: ShownCredential) {
+  const { keyId, kind = 'secret', hint, expires, detail } = credential;
+  const thumbprint = detail?.certificate?.sha1;
+  const { issuer, subject } = detail?.federated ?? {};
+  return {
+    ...{ keyId, kind, hint, expires: new Date(expires).toISOString() },
+    ...(thumbprint === undefined ? {} : { thumbprint }),
+    ...(issuer === undefined ? {} : { issuer, subject }),
+  };
+}
+
+export function assignmentView(assignment: RoleAssignment) {
+  const { id, principalId, roleId, scope } = assignment;
+  return { id, principalId, role: findRole(roleId)?.name ?? roleId, scope };
+}

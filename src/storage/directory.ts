@@ -1,0 +1,164 @@
+/** Tenants, subscriptions and resource groups, and a group's end with all that is in it. */
+import { everyKey } from '../core/changes.ts';
+import { foldCase } from '../core/names.ts';
+import type {
+  DirectoryStore,
+  GroupRemoval,
+  GroupRemoved,
+  ResourceGroup,
+  Subscription,
+  Tags,
+  Tenant,
+} from '../domain/resources/directory-store.ts';
+import type { Database, Procedure, Writer } from './database.ts';
+import { lockRows } from './dialect.ts';
+import { readLocks } from './locks.ts';
+import { groupRow } from './resource-groups.ts';
+import type { Schema } from './schema.ts';
+import { atOrBelow, isAtOrBelow } from './scopes.ts';
+
+export function createDirectoryStore(db: Database): DirectoryStore {
+  const groups = (subscriptionId: string) =>
+    db.read.selectFrom('resource_groups').selectAll().where('subscription_id', '=', subscriptionId);
+  return {
+    tenants: () => db.read.selectFrom('tenants').selectAll().orderBy('id').execute(),
+    addTenant: (tenant) => db.write(addTenant, tenant),
+    async subscriptions() {
+      const rows = await db.read.selectFrom('subscriptions').selectAll().orderBy('id').execute();
+      return rows.map((row) => ({ id: row.id, tenantId: row.tenant_id, name: row.name }));
+    },
+    addSubscription: (subscription) => db.write(addSubscription, subscription),
+    async resourceGroup(subscriptionId, name) {
+      const row = await groups(subscriptionId).where('name_key', '=', foldCase(name)).executeTakeFirst();
+      return row === undefined ? undefined : toGroup(row);
+    },
+    async resourceGroups(subscriptionId) {
+      return (await groups(subscriptionId).orderBy('name_key').execute()).map(toGroup);
+    },
+    addResourceGroup: (group) => db.write(addResourceGroup, group),
+    replaceResourceGroup: (group, was) => db.write(replaceResourceGroup, { group, was }),
+    removeResourceGroup: (removal) => db.write(removeResourceGroup, removal),
+  };
+}
+
+export const addTenant: Procedure<Tenant, void> = {
+  name: 'tenants.add',
+  async run(tx, { id, name }) {
+    await tx
+      .insertInto('tenants')
+      .values({ id, name })
+      .onConflict((c) => c.column('id').doNothing())
+      .execute();
+  },
+};
+
+export const addSubscription: Procedure<Subscription, void> = {
+  name: 'subscriptions.add',
+  async run(tx, { id, tenantId, name }) {
+    await tx
+      .insertInto('subscriptions')
+      .values({ id, tenant_id: tenantId, name })
+      .onConflict((c) => c.column('id').doNothing())
+      .execute();
+  },
+};
+
+export const addResourceGroup: Procedure<ResourceGroup, boolean> = {
+  name: 'resourceGroups.add',
+  async run(tx, group) {
+    const { numInsertedOrUpdatedRows } = await tx
+      .insertInto('resource_groups')
+      .values(toRow(group))
+      .onConflict((c) => c.columns(['subscription_id', 'name_key']).doNothing())
+      .executeTakeFirst();
+    return numInsertedOrUpdatedRows === 1n;
+  },
+};
+
+export const replaceResourceGroup: Procedure<{ group: ResourceGroup; was: ResourceGroup }, boolean> = {
+  name: 'resourceGroups.replace',
+  async run(tx, { group, was }) {
+    const row = await lockRows(tx, groupRow(tx, was)).executeTakeFirst();
+    if (row === undefined || JSON.stringify(toGroup(row)) !== JSON.stringify(toGroup(toRow(was))))
+      return false;
+    await tx
+      .updateTable('resource_groups')
+      .set(toRow(group))
+      .where('subscription_id', '=', was.subscriptionId)
+      .where('name_key', '=', foldCase(was.name))
+      .execute();
+    return true;
+  },
+};
+
+/**
+ * In one transaction, so that a group is never half gone. What adds to a group holds its row (`holdResourceGroup`), so
+ * that nothing is added to one that is going.
+ */
+export const removeResourceGroup: Procedure<GroupRemoval, GroupRemoved> = {
+  name: 'resourceGroups.remove',
+  async run(tx, removal) {
+    const row = await lockRows(tx, groupRow(tx, removal)).executeTakeFirst();
+    if (row === undefined) return { outcome: 'absent' };
+    const scope = foldCase(`/subscriptions/${row.subscription_id}/resourceGroups/${row.name}`);
+    const locks = await readLocks(tx, row.subscription_id);
+    const scopes = locks
+      .map((lock) => lock.scope)
+      .filter((locked) => isAtOrBelow(scope, foldCase(locked)) || isAtOrBelow(foldCase(locked), scope));
+    if (scopes.length > 0) return { outcome: 'locked', scopes };
+    await softDeleteVaults(tx, row, removal);
+    await tx.deleteFrom('role_assignments').where(atOrBelow(scope)).execute();
+    await tx
+      .deleteFrom('resource_groups')
+      .where('subscription_id', '=', row.subscription_id)
+      .where('name_key', '=', row.name_key)
+      .execute();
+    return { outcome: 'removed' };
+  },
+  changes: () => [
+    { topic: 'vault', key: everyKey },
+    { topic: 'roleAssignments', key: everyKey },
+  ],
+};
+
+/** As the deletion of one vault does: the record stays, with its name, until it is purged or recovered. */
+async function softDeleteVaults(
+  tx: Writer,
+  group: Schema['resource_groups'],
+  { now }: GroupRemoval,
+): Promise<void> {
+  const query = tx
+    .selectFrom('vaults')
+    .selectAll()
+    .where('subscription_id', '=', group.subscription_id)
+    .where('deleted_at', 'is', null);
+  for (const vault of await lockRows(tx, query).execute()) {
+    if (foldCase(vault.resource_group) !== group.name_key) continue;
+    await tx
+      .updateTable('vaults')
+      .set({ deleted_at: now, purge_at: now + vault.retention_days * dayMs })
+      .where('id', '=', vault.id)
+      .execute();
+  }
+}
+
+const dayMs = 86_400_000;
+
+function toRow(group: ResourceGroup): Schema['resource_groups'] {
+  return {
+    subscription_id: group.subscriptionId,
+    name_key: foldCase(group.name),
+    name: group.name,
+    location: group.location,
+    tags: JSON.stringify(group.tags),
+  };
+}
+
+function toGroup(row: Schema['resource_groups']): ResourceGroup {
+  return {
+    subscriptionId: row.subscription_id,
+    name: row.name,
+    location: row.location,
+    tags: JSON.parse(row.tags) as Tags,
+  };
+}
