@@ -1,17 +1,15 @@
 /**
  * The ceiling: a bare `node:https` server, of one process or several, that answers each path with the headers and the
- * body that Strongroom answered there.
+ * body that Strongroom answered there, and may do an operation with a key before.
  */
 import cluster from 'node:cluster';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-
-interface Reply {
-  readonly headers: string[];
-  readonly body: string;
-}
+import { primitiveOf } from './keys-primitives.ts';
+import type { BareReplies } from './servers.ts';
 
 const [certFile = '', keyFile = '', repliesFile = '', count = '1'] = process.argv.slice(2);
 const processes = Number(count);
@@ -20,15 +18,23 @@ if (processes > 1 && cluster.isPrimary) await startAll();
 else serve();
 
 function serve(): void {
-  const replies = JSON.parse(readFileSync(repliesFile, 'utf8')) as { other: Reply; paths: [string, Reply][] };
+  const replies = JSON.parse(readFileSync(repliesFile, 'utf8')) as BareReplies;
   const byPath = new Map(replies.paths);
+  const works = new Map<string, ReturnType<typeof primitiveOf>>();
+  const value = randomBytes(32);
+  for (const [path, { work }] of replies.paths) if (work !== undefined) works.set(path, primitiveOf(work));
   const server = createServer(
     { cert: readFileSync(certFile), key: readFileSync(keyFile) },
     (request, response) => {
       const { headers, body } = byPath.get(request.url ?? '') ?? replies.other;
+      const answer = () => {
+        response.writeHead(200, headers as string[]);
+        response.end(body);
+      };
+      const work = works.get(request.url ?? '');
       request.resume();
-      response.writeHead(200, headers);
-      response.end(body);
+      if (work === undefined) answer();
+      else request.once('end', () => work(value, answer));
     },
   );
   server.listen(0, '127.0.0.1', () => {

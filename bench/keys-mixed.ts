@@ -21,6 +21,8 @@ export interface MixedServer {
   readonly slowSigning: Template;
 }
 
+export const mixedName = 'GET secret while RSA-4096 signs';
+
 const readers = { connections: 4, pause: 2 };
 const signers = { connections: 8 * cores };
 /** Seconds for which signatures are made before the first reading and after the last. */
@@ -49,8 +51,8 @@ export async function measureMixed(
   }
   const { connections, pause } = readers;
   console.log(
-    `\nGET secret while ${signers.connections} connections have RSA-4096 signatures made (${connections} connections that ` +
-      `read and pause for ${pause} ms, each round ${each} s; ratios to the same without signatures; others had ${percent(others())} of the processors)`,
+    `\n${mixedName} (${signers.connections} connections that sign, ${connections} that read and pause for ${pause} ms, ` +
+      `each round ${each} s; ratios to reads alone; others had ${percent(others())} of the processors)`,
   );
   console.log(tableRow(['', 'per s', 'p50 ms', 'ratio', 'p99 ms', 'ratio', 'signatures/s']));
   return servers.map(({ target: { name } }, index) => report(name, results[index] ?? []));

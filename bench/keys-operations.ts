@@ -54,7 +54,8 @@ export const keyOperations: readonly KeyOperation[] = [
   },
   {
     name: 'PS256 sign, RSA-2048',
-    key: rsa2048,
+    // A path of its own: a bare server tells by it what to do.
+    key: { ...rsa2048, name: 'rsa-2048-pss' },
     primitive: 'RSA-2048 PSS sign',
     request: signing('PS256'),
   },

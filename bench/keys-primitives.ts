@@ -65,6 +65,43 @@ const primitives = {
   },
 } as const satisfies Record<string, () => (value: Buffer) => unknown>;
 
+/** Those that Node.js does off the event loop too. */
+const inPool: Partial<Record<PrimitiveName, () => Called>> = {
+  'RSA-2048 PKCS#1 sign': () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    return (value, done) => sign('sha256', value, privateKey, done);
+  },
+  'RSA-2048 PSS sign': () => {
+    const { privateKey: key } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const padding = constants.RSA_PKCS1_PSS_PADDING;
+    return (value, done) => sign('sha256', value, { key, padding, saltLength: 32 }, done);
+  },
+  'ML-DSA-65 sign': () => {
+    const { privateKey } = generateKeyPairSync('ml-dsa-65');
+    return (value, done) => sign(null, value, privateKey, done);
+  },
+};
+
+type Called = (value: Buffer, done: (error: Error | null) => void) => void;
+
+/** The call for a server, off the event loop if Node.js can; an error is not foreseen, and ends the process. */
+export function primitiveOf(name: PrimitiveName): (value: Buffer, done: () => void) => void {
+  const make = inPool[name];
+  if (make !== undefined) {
+    const call = make();
+    return (value, done) =>
+      call(value, (error) => {
+        if (error !== null) throw error;
+        done();
+      });
+  }
+  const call = primitives[name]();
+  return (value, done) => {
+    call(value);
+    done();
+  };
+}
+
 const warmUpSeconds = 0.3;
 
 function loop(call: (value: Buffer) => unknown, seconds: number): LoopResult {

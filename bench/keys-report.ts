@@ -6,7 +6,8 @@
  *   had to itself; the ratio where it did not.
  * - "by cpu": the ceiling's processor time for an operation to that of all the server's processes for a request. It is
  *   as if the server never waited, and nobody else were on the machine.
- * - "of sum": the same of the ceiling's and a bare `node:https` server's processor time together.
+ * - "bare", "bare cpu": the same two of a bare `node:https` server that reads the body, does the operation with the call that
+ *   Node.js has for it, and answers the bytes that Strongroom answered.
  */
 import type { Options } from './options.ts';
 import { cores, loadThreads, placeFor } from './processes.ts';
@@ -33,7 +34,8 @@ const compared = {
     return own.perSecond / (1 - share) / ceiling.perSecond;
   },
   'by cpu': ({ own, ceiling }) => cpuOf(ceiling) / cpuOf(own),
-  'of sum': ({ own, ceiling, bare }) => (cpuOf(ceiling) + cpuOf(bare)) / cpuOf(own),
+  bare: ({ own, bare }) => own.perSecond / bare.perSecond,
+  'bare cpu': ({ own, bare }) => cpuOf(bare) / cpuOf(own),
 } as const satisfies Record<string, Compare>;
 
 function cpuOf({ cpu = Number.NaN }: Sample): number {
@@ -103,12 +105,12 @@ export function barsOf(
   all: readonly Names[],
 ): Bar[] {
   return all.map((names) => {
-    const [cpu, sum] = [compare(results, names, 'by cpu'), compare(results, names, 'of sum')];
+    const of = (how: keyof typeof compared) => compare(results, names, how);
     return {
       text: `${text}, ${names.strongroom} to ${names.ceiling}, less load`,
-      figure: compare(results, names, 'less load'),
+      figure: of('less load'),
       atLeast,
-      note: `by processor time ${textOf(cpu)}, of the sum with a bare server's ${textOf(sum)}`,
+      note: `by processor time ${textOf(of('by cpu'))}; to ${names.bare} ${textOf(of('bare'))}, by processor time ${textOf(of('bare cpu'))}`,
     };
   });
 }

@@ -8,7 +8,7 @@ import { createClient, tokensFor, vaultHost } from './client.ts';
 import { severalProcesses, type Workplace } from './entrants.ts';
 import { prepare } from './fill.ts';
 import { bareLoop, openssl, opensslVersion } from './keys-ceilings.ts';
-import { type MixedServer, measureMixed } from './keys-mixed.ts';
+import { type MixedServer, measureMixed, mixedName } from './keys-mixed.ts';
 import {
   askFor,
   type KeyOperation,
@@ -23,12 +23,11 @@ import { barsOf, type Names, printOperation } from './keys-report.ts';
 import { measure } from './measure.ts';
 import type { Options } from './options.ts';
 import { type Bar, type Contender, inTurn } from './report.ts';
-import type { Template } from './requests.ts';
 import { type BareReplies, startBare, startStrongroom, type Target } from './servers.ts';
 
 type Bench = Workplace & { readonly options: Options };
 
-/** Strongroom in so many processes, and a bare server that answers as it does. */
+/** Strongroom in so many processes, and a bare server that does the same with its keys and answers the same. */
 interface Side {
   readonly processes: number;
   readonly strongroom: Target;
@@ -52,7 +51,7 @@ export async function measureKeys(bench: Bench): Promise<Bar[]> {
       `\nKeys: ${openssl ?? 'no command openssl'}, and OpenSSL ${process.versions.openssl} in Node.js`,
     );
     const bars: Bar[] = [];
-    for (const operation of keyOperations) {
+    for (const operation of keyOperations.filter(({ name }) => name.includes(options.operation))) {
       const measured = openssl === undefined ? { ...operation, speed: undefined } : operation;
       const contenders = sides.flatMap((side) => contendersOf(measured, side, options));
       const others = watchOthers(pidsOf(sides));
@@ -61,7 +60,9 @@ export async function measureKeys(bench: Bench): Promise<Bar[]> {
       printOperation(measured.name, results, { all, options, others: others() });
       if (measured.bar !== undefined) bars.push(...barsOf(measured.bar, results, all));
     }
-    return [...bars, ...(await measureMixed(sides.map(mixedOf), options))];
+    if (mixedName.includes(options.operation))
+      bars.push(...(await measureMixed(sides.map(mixedOf), options)));
+    return bars;
   } finally {
     for (const close of closers.reverse()) await close();
   }
@@ -82,7 +83,10 @@ async function startSides({ folder, closers }: Bench): Promise<Side[]> {
     const [token = ''] = await tokensFor(client, identity, { count: 1 });
     const requests = await prepareRequests(client, token);
     const paths: BareReplies['paths'][number][] = [];
-    for (const request of requests.values()) paths.push([request.head.path, await askFor(client, request)]);
+    for (const { name, primitive } of keyOperations) {
+      const request = requestFor(name, requests);
+      paths.push([request.head.path, { ...(await askFor(client, request)), work: primitive }]);
+    }
     const replies = { paths, other: { headers: [], body: '' } };
     const bare = await startBare(`bare node:https × ${processes}`, folder, { processes, replies });
     closers.push(() => stop(bare));
@@ -96,7 +100,8 @@ function pidsOf(sides: readonly Side[]): number[] {
 }
 
 function mixedOf(side: Side): MixedServer {
-  return { target: side.strongroom, token: side.token, slowSigning: templateFor(slowestSigning, side) };
+  const slowSigning = templateOf(requestFor(slowestSigning.name, side.requests));
+  return { target: side.strongroom, token: side.token, slowSigning };
 }
 
 async function stop({ nodes }: Target): Promise<void> {
@@ -111,7 +116,7 @@ function namesOf({ speed }: Pick<KeyOperation, 'speed'>, processes: number): Nam
     openssl,
     loop,
     ceiling: openssl ?? loop,
-    bare: `bare node:https × ${processes}`,
+    bare: `in bare node:https × ${processes}`,
     strongroom: `Strongroom × ${processes}`,
   };
 }
@@ -120,7 +125,8 @@ function contendersOf(operation: KeyOperation, side: Side, options: Options): Co
   const { primitive, speed } = operation;
   const { processes, strongroom, bare } = side;
   const { connections, seconds } = options;
-  const load = { servername: vaultHost, connections, seconds, plan: [templateFor(operation, side)] };
+  const plan = [templateOf(requestFor(operation.name, side.requests))];
+  const load = { servername: vaultHost, connections, seconds, plan };
   const names = namesOf(operation, processes);
   const alone = { processes, seconds };
   const contenders: Contender[] = [
@@ -133,8 +139,8 @@ function contendersOf(operation: KeyOperation, side: Side, options: Options): Co
   return contenders;
 }
 
-function templateFor({ name }: { readonly name: string }, { requests }: Side): Template {
-  const request = requests.get(name);
-  if (request === undefined) throw new TypeError(`the request for '${name}' was not prepared`);
-  return templateOf(request);
+function requestFor(operation: string, requests: Side['requests']): ReadyRequest {
+  const request = requests.get(operation);
+  if (request === undefined) throw new TypeError(`the request for '${operation}' was not prepared`);
+  return request;
 }

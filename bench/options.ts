@@ -8,6 +8,8 @@ export interface Options {
   /** Of each round. */
   readonly seconds: number;
   readonly connections: number;
+  /** A part of the names of the operations of keys that are measured; all by default. */
+  readonly operation: string;
   readonly scale: boolean;
   readonly scaleOnPostgres: boolean;
   /** Of the large vault. */
@@ -23,6 +25,7 @@ export const usage = `npm run bench -- [options]
   --rounds <n>         measured rounds, after one to warm up (default 5; 2 with --quick)
   --seconds <n>        of each round of each server (default 2; 0.5 with --quick)
   --connections <n>    each with one request under way (default 64)
+  --operation <text>   of the keys' operations, those with it in the name; 'GET' for reads beside signatures
   --quick              in two minutes, and without the large vault
   --scale              the large vault too, with --quick
   --postgres           the large vault on PostgreSQL too
@@ -37,6 +40,7 @@ export function readOptions(): Options | undefined {
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       connections: { type: 'string', default: '64' },
+      operation: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
       scale: { type: 'boolean', default: false },
       postgres: { type: 'boolean', default: false },
@@ -56,6 +60,7 @@ export function readOptions(): Options | undefined {
     rounds: positive('rounds', values.rounds ?? (quick ? '2' : '5')),
     seconds: positive('seconds', values.seconds ?? (quick ? '0.5' : '2')),
     connections: positive('connections', values.connections),
+    operation: values.operation,
     scale: values.scale || (only === undefined ? !quick : only.has('scale')),
     scaleOnPostgres: values.postgres,
     secrets: positive('secrets', values.secrets),

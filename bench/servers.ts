@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createAuthority, issueLeaf } from '../src/crypto/x509/authority.ts';
 import type { Reply } from './client.ts';
 import type { Place } from './fill.ts';
+import type { PrimitiveName } from './keys-primitives.ts';
 import { placeFor, type ServerProcess, start } from './processes.ts';
 
 export interface Target {
@@ -79,7 +80,12 @@ export async function startBare(
 /** What the bare server answers: by path, and everywhere else. */
 export interface BareReplies {
   readonly other: Omit<Reply, 'status'>;
-  readonly paths: readonly (readonly [string, Omit<Reply, 'status'>])[];
+  readonly paths: readonly (readonly [string, BareReply])[];
+}
+
+/** `work` is done before the answer, once the body is there. */
+export interface BareReply extends Omit<Reply, 'status'> {
+  readonly work?: PrimitiveName;
 }
 
 function startNode(
