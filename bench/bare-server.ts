@@ -8,21 +8,22 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { primitiveOf } from './keys-primitives.ts';
+import { type PrimitiveName, primitiveOf } from './keys-primitives.ts';
 import type { BareReplies } from './servers.ts';
+import { type TokenWork, tokenWork } from './tokens-work.ts';
 
 const [certFile = '', keyFile = '', repliesFile = '', count = '1'] = process.argv.slice(2);
 const processes = Number(count);
 
 if (processes > 1 && cluster.isPrimary) await startAll();
-else serve();
+else await serve();
 
-function serve(): void {
+async function serve(): Promise<void> {
   const replies = JSON.parse(readFileSync(repliesFile, 'utf8')) as BareReplies;
   const byPath = new Map(replies.paths);
   const works = new Map<string, ReturnType<typeof primitiveOf>>();
   const value = randomBytes(32);
-  for (const [path, { work }] of replies.paths) if (work !== undefined) works.set(path, primitiveOf(work));
+  for (const [path, { work }] of replies.paths) if (work !== undefined) works.set(path, await workOf(work));
   const server = createServer(
     { cert: readFileSync(certFile), key: readFileSync(keyFile) },
     (request, response) => {
@@ -42,6 +43,13 @@ function serve(): void {
     if (process.send === undefined) process.stdout.write(`${port}\n`);
     else process.send(port);
   });
+}
+
+/** An error is not foreseen, and ends the process. */
+async function workOf(work: PrimitiveName | TokenWork): Promise<ReturnType<typeof primitiveOf>> {
+  if (work !== 'sign a JWT' && work !== 'verify a JWT') return primitiveOf(work);
+  const run = await tokenWork(work);
+  return (_value, done) => void run().then(done);
 }
 
 /** All workers share the port that the first of them got. */

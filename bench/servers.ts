@@ -6,6 +6,7 @@ import type { Reply } from './client.ts';
 import type { Place } from './fill.ts';
 import type { PrimitiveName } from './keys-primitives.ts';
 import { placeFor, type ServerProcess, start } from './processes.ts';
+import type { TokenWork } from './tokens-work.ts';
 
 export interface Target {
   readonly name: string;
@@ -85,7 +86,7 @@ export interface BareReplies {
 
 /** `work` is done before the answer, once the body is there. */
 export interface BareReply extends Omit<Reply, 'status'> {
-  readonly work?: PrimitiveName;
+  readonly work?: PrimitiveName | TokenWork;
 }
 
 function startNode(

@@ -97,6 +97,11 @@ const schema = v.strictObject({
   attestationAuthorities: v.optional(v.array(v.pipe(v.string(), v.url(), v.startsWith('https://')))),
   trustedIssuers: v.optional(v.array(trustedIssuer), []),
   /**
+   * Addresses and ranges besides the public Internet's from which the keys of federated credentials' issuers may be
+   * fetched, such as those of a Kubernetes API server; default: loopback with `dev`, else none.
+   */
+  issuerNetworks: v.optional(v.array(addressRange)),
+  /**
    * Proxies in front of the HTTPS listener, whose word counts for where a client is: their X-Forwarded-For, and with
    * `proxyProtocol` the header that they must then begin each connection with. Nobody's word counts by default.
    */
@@ -126,11 +131,13 @@ export interface Config
     | 'databaseUrlFile'
     | 'workers'
     | 'attestationAuthorities'
+    | 'issuerNetworks'
   > {
   readonly passphraseFile: string | undefined;
   readonly databaseUrl: string | undefined;
   readonly workers: number;
   readonly attestationAuthorities: 'any' | readonly string[];
+  readonly issuerNetworks: readonly string[];
   readonly listen: readonly string[];
   readonly localPort: number | undefined;
   readonly publicPort: number | undefined;
@@ -163,6 +170,7 @@ const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>
   localPort: 'number',
   proxyAllow: 'list',
   attestationAuthorities: 'list',
+  issuerNetworks: 'list',
   trustedProxies: 'list',
   proxyProtocol: 'boolean',
   auditMaxBytes: 'number',
@@ -272,6 +280,7 @@ function decide(settings: Settings): Config {
     databaseUrl: databaseUrlFile === undefined ? rest.databaseUrl : readUrl(databaseUrlFile),
     workers: rest.workers ?? (rest.dev ? 1 : availableParallelism()),
     attestationAuthorities: attestationAuthorities ?? (rest.dev ? 'any' : []),
+    issuerNetworks: rest.issuerNetworks ?? (rest.dev ? ['127.0.0.0/8', '::1/128'] : []),
     listen: listen ?? (rest.dev ? ['127.0.0.1', '::1'] : ['0.0.0.0', '::']),
     localPort: localPort ?? (rest.dev ? 8081 : undefined),
     publicPort,

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import { compileRanges } from '../authorization/network-rules.ts';
+import { compileRanges, plainAddress } from '../authorization/network-rules.ts';
 import type { Connection } from './connection.ts';
 import type { ProxiedConnections } from './proxy-protocol.ts';
 
@@ -48,7 +48,7 @@ function lastBeyond(entries: readonly string[], isProxy: (address: string) => bo
 /** `192.0.2.1`, `192.0.2.1:1234`, `2001:db8::1` or `[2001:db8::1]:1234`; empty for anything else. */
 function addressOf(text: string): string {
   const [, bracketed, plain] = /^(?:\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/.exec(text) ?? [];
-  const address = (bracketed ?? plain ?? text).replace(/^::ffff:(?=\d+\.)/i, '');
+  const address = plainAddress(bracketed ?? plain ?? text);
   // A zone is of another machine.
   return isIP(address) === 0 || address.includes('%') ? '' : address;
 }

@@ -1,6 +1,7 @@
 /** What is known of a connection, found out at its first request and kept on its socket, which nothing outlives. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { plainAddress } from '../authorization/network-rules.ts';
 import { longestToken } from '../identity/compact-token.ts';
 import type { LastToken } from '../identity/validator.ts';
 
@@ -45,8 +46,4 @@ export function bearerToken(request: IncomingMessage, connection: Connection): s
     connection.token = token;
   }
   return token;
-}
-
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

@@ -78,6 +78,7 @@ const rows: Readonly<Record<FailureKind, Row>> = {
   roleAssignmentExists: { status: 409, code: 'RoleAssignmentExists' },
   roleAssignmentUpdateNotPermitted: { status: 400, code: 'RoleAssignmentUpdateNotPermitted' },
   roleAssignmentLimitExceeded: { status: 400, code: 'RoleAssignmentLimitExceeded' },
+  lastAdministrator: { status: 412, code: 'CannotDeleteLastRbacAdminAssignment' },
   principalNotFound: { status: 400, code: 'PrincipalNotFound' },
   unmatchedPrincipalType: { status: 400, code: 'UnmatchedPrincipalType' },
   conditionNotSupported: { status: 400, code: 'ConditionNotSupported' },

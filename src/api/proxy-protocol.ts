@@ -4,7 +4,7 @@
  * else it is not expected, and what looks like it is a broken handshake.
  */
 import { isIPv4, isIPv6, type Socket } from 'node:net';
-import { compileRanges } from '../authorization/network-rules.ts';
+import { compileRanges, plainAddress } from '../authorization/network-rules.ts';
 import type { Clock } from '../core/clock.ts';
 
 /** Milliseconds in which the header must have come. */
@@ -47,7 +47,7 @@ function parseText(bytes: Buffer): ProxyHeader | 'more' | undefined {
   const isAddress = family === 'TCP4' ? isIPv4 : isIPv6;
   if (family === undefined || !isAddress(source) || !isAddress(target) || source.includes('%'))
     return undefined;
-  return ports.every((port) => Number(port) <= 65_535) ? { source: plain(source), length } : undefined;
+  return ports.every((port) => Number(port) <= 65_535) ? { source: plainAddress(source), length } : undefined;
 }
 
 /** Version 2: twelve bytes of signature, version and command, family, length, addresses, extensions. */
@@ -61,25 +61,13 @@ function parseBinary(bytes: Buffer): ProxyHeader | 'more' | undefined {
   // LOCAL: the proxy's own connection, whatever the rest says.
   if ((command & 0x0f) === 0) return { source: undefined, length };
   if (family === 0x11 && length >= 28) return { source: bytes.subarray(16, 20).join('.'), length };
-  if (family === 0x21 && length >= 52) return { source: plain(ipv6Of(bytes.subarray(16, 32))), length };
+  if (family === 0x21 && length >= 52)
+    return { source: plainAddress(ipv6Of(bytes.subarray(16, 32))), length };
   return undefined;
 }
 
 function ipv6Of(bytes: Buffer): string {
-  const groups = Array.from({ length: 8 }, (_, at) => bytes.readUInt16BE(at * 2).toString(16));
-  const text = groups.join(':');
-  // As others write it, so that it compares with what they wrote.
-  return new URL(`http://[${text}]`).hostname.slice(1, -1);
-}
-
-/** An IPv4 address in IPv6's form is that address. */
-function plain(address: string): string {
-  const mapped = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([0-9a-f]{1,4}):([0-9a-f]{1,4}))$/i.exec(address);
-  if (mapped === null) return address;
-  const [, dotted, high = '0', low = '0'] = mapped;
-  if (dotted !== undefined) return dotted;
-  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
-  return [a >> 8, a & 0xff, b >> 8, b & 0xff].join('.');
+  return Array.from({ length: 8 }, (_, at) => bytes.readUInt16BE(at * 2).toString(16)).join(':');
 }
 
 export interface ProxiedConnections {

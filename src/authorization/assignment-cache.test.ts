@@ -39,11 +39,11 @@ function slowStore() {
       return added;
     },
     put: () => Promise.reject(new Error('not asked for here')),
-    async remove(id) {
+    async remove({ id }) {
       const before = rows.length;
       rows = rows.filter((row) => row.id !== id);
       hub.publish([{ topic: 'roleAssignments', key: everyKey }]);
-      return rows.length < before;
+      return rows.length < before ? 'removed' : 'missing';
     },
   };
   const hold = () => {
@@ -74,7 +74,7 @@ test('a principal is read once until something changes', async () => {
   expect(reads()).toBe(1);
   await cache.add(assignment('b'));
   expect(await idsOf(p)).toEqual(['a', 'b']);
-  await cache.remove('a');
+  await cache.remove({ id: 'a' });
   expect(await idsOf(p)).toEqual(['b']);
   expect(await idsOf(holder('q'))).toEqual([]);
 });
@@ -84,7 +84,7 @@ test('what was read before a removal is not kept after it', async () => {
   await cache.add(assignment('a'));
   const release = hold();
   const slow = cache.rolesOf(p);
-  await cache.remove('a');
+  await cache.remove({ id: 'a' });
   release();
   await slow;
   expect(await idsOf(p)).toEqual([]);
@@ -114,7 +114,7 @@ test('a change elsewhere is forgotten when it is told, for the principal that it
   for (const principal of [p, q]) await cache.rolesOf(principal);
   expect(reads()).toBe(2);
   // As another process does it: past this cache, with the news later.
-  await other.remove('a');
+  await other.remove({ id: 'a' });
   expect(cache.knownRoles(p)).toBeUndefined();
   expect(await idsOf(p)).toEqual([]);
   await cache.rolesOf(q);

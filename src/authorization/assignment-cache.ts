@@ -59,7 +59,7 @@ export function cacheAssignments(deps: AssignmentCacheDeps): CachedAssignments {
     byId: (id) => store.byId(id),
     add: (assignment) => store.add(assignment),
     put: (write) => store.put(write),
-    remove: (id, was) => store.remove(id, was),
+    remove: (removal) => store.remove(removal),
   };
 }
 

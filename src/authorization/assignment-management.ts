@@ -149,13 +149,15 @@ function scopeAbsent(scope: string): Failure {
   return new Failure('resourceNotFound', `The scope '${scope}' was not found.`);
 }
 
-const definitionIdPattern =
-  /^(?:\/subscriptions\/[0-9a-f-]{36}|\/providers\/microsoft\.management\/managementgroups\/[^/]+)?\/providers\/microsoft\.authorization\/roledefinitions\/([^/]+)$/;
+const definitionsOf = '/providers/microsoft.authorization/roledefinitions/';
 
-/** The GUID of the role that an id names, by scope or without one; undefined if it is no such id. */
-export function roleIdOf(definitionId: string): string | undefined {
-  const id = definitionIdPattern.exec(foldCase(definitionId))?.[1];
-  return id !== undefined && isGuid(id) ? id : undefined;
+/** The GUID of the role that an id names, whatever scope it is written below; undefined if it is no such id. */
+function roleIdOf(definitionId: string): string | undefined {
+  const folded = foldCase(definitionId);
+  const at = folded.lastIndexOf(definitionsOf);
+  if (at < 0 || (at > 0 && parseScope(folded.slice(0, at)) === undefined)) return undefined;
+  const id = folded.slice(at + definitionsOf.length);
+  return isGuid(id) ? id : undefined;
 }
 
 async function findAssignable(
@@ -282,7 +284,27 @@ export async function removeAssignment(
   const request = { Resource: attributesOf(found, type) };
   const roles = await deps.assignments.rolesOf(principal);
   authorizeManagement({ principal, tenantId, scope, action: deleteAction, request }, roles);
-  return (await deps.assignments.remove(found.id, found)) ? found : undefined;
+  const unlessLastOf = administers(found) ? administratorRoles : undefined;
+  switch (await deps.assignments.remove({ id: found.id, was: found, unlessLastOf })) {
+    case 'removed':
+      return found;
+    case 'missing':
+      return undefined;
+    case 'last':
+      throw new Failure('lastAdministrator', 'Cannot delete the last RBAC admin assignment');
+  }
+}
+
+/** Owner and User Access Administrator: without one of them nobody in a subscription could give access to it. */
+const administratorRoles = ['8e3af657-a8ff-443c-a75c-2fe8c4bcb635', '18d7d88d-d35e-4fb5-a5c3-7773c20a72d9'];
+
+/** Azure keeps one of these at each subscription itself, whoever may have a role above it. */
+function administers({ roleId, scope, condition }: RoleAssignment): boolean {
+  return (
+    administratorRoles.includes(roleId) &&
+    condition === undefined &&
+    parseScope(scope)?.kind === 'subscription'
+  );
 }
 
 /** What a list is narrowed to; all that is given must hold. */
@@ -294,6 +316,7 @@ export interface AssignmentFilter {
   readonly assignedTo?: string;
 }
 
+/** In the order of their ids. */
 export async function listAssignments(
   { assignments, groupsOf }: AssignmentManagementDeps,
   { tenantId, scope }: AtScope,
@@ -307,7 +330,7 @@ export async function listAssignments(
     named.push([filter.assignedTo, ...(await groupsOf(filter.assignedTo))]);
   const [first, second] = named;
   const all = first === undefined ? await assignments.list(tenantId) : await assignments.ofPrincipals(first);
-  return all.filter((assignment) => {
+  const found = all.filter((assignment) => {
     const key = scopeKey(assignment.scope);
     return (
       assignment.tenantId === tenantId &&
@@ -315,4 +338,5 @@ export async function listAssignments(
       (second === undefined || second.includes(assignment.principalId))
     );
   });
+  return found.sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -20,13 +20,9 @@ export interface ManagementQuestion {
   readonly request?: ConditionSubject | 'pending';
 }
 
-/**
- * Allows or throws `authorizationFailed`; nothing is allowed by default. Returns the id of the role assignment that
- * allowed it. `roles` are the principal's.
- */
-export function authorizeManagement(question: ManagementQuestion, roles: PrincipalRoles): string {
-  const id = allowingAssignment(question, roles);
-  if (id !== undefined) return id;
+/** Allows or throws `authorizationFailed`; nothing is allowed by default. `roles` are the principal's. */
+export function authorizeManagement(question: ManagementQuestion, roles: PrincipalRoles): void {
+  if (allowingAssignment(question, roles) !== undefined) return;
   const { principal, action, scope } = question;
   throw new Failure(
     'authorizationFailed',

@@ -146,8 +146,11 @@ function rbacRefusal(question: Question): string {
   ].join('\r\n');
 }
 
+/** As the API document spells the permissions that are not in lower case there. */
+const spellings: Readonly<Record<string, string>> = { wrapkey: 'wrapKey', unwrapkey: 'unwrapKey' };
+
 function policyRefusal({ vault, principal, action }: Question, numGroups: number): string {
   const groups = principal.kind === 'user' ? `numgroups=${numGroups};` : '';
   const caller = `appid=${principal.appId ?? ''};oid=${principal.objectId};${groups}iss=${principal.issuer}`;
-  return `The user, group or application '${caller}' does not have ${action.policyKind} ${action.permission} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`;
+  return `The user, group or application '${caller}' does not have ${action.policyKind} ${spellings[action.permission] ?? action.permission} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`;
 }

@@ -10,6 +10,7 @@ import {
   assertValidRole,
   isAssignable,
   mostDefinitions,
+  type PutRoleOutcome,
   type RoleDefinition,
   type RoleDefinitionStore,
 } from './role-definitions.ts';
@@ -34,7 +35,7 @@ export interface DefinitionFilter {
   readonly andBelow?: boolean;
 }
 
-/** The roles that can be given at the scope. */
+/** The roles that can be given at the scope, in the order of their ids. */
 export async function listDefinitions(
   { definitions }: DefinitionManagementDeps,
   { tenantId, scope }: AtScope,
@@ -45,13 +46,14 @@ export async function listDefinitions(
   const custom = filter.type === 'BuiltInRole' ? [] : await definitions.list(tenantId);
   const builtIn = filter.type === 'CustomRole' ? [] : builtInRoles;
   const name = filter.roleName === undefined ? undefined : foldCase(filter.roleName);
-  return [...builtIn, ...custom].filter(
+  const found = [...builtIn, ...custom].filter(
     (role) =>
       (name === undefined || foldCase(role.name) === name) &&
       (isAssignable(role, above) ||
         (filter.andBelow === true &&
           role.assignableScopes.some((assignable) => scopeKey(assignable).startsWith(below)))),
   );
+  return found.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** The role of this GUID: a built-in one, or one of the tenant's own. */
@@ -92,15 +94,25 @@ export async function putDefinition(
     ...{ created: now, updated: now, createdBy: by, updatedBy: by },
   };
   assertValidRole(definition);
-  const was = await findDefinition(deps, tenantId, id);
-  await authorizeEverywhere(deps, at, {
-    action: 'Microsoft.Authorization/roleDefinitions/write',
-    scopes: [...definition.assignableScopes, ...(was?.assignableScopes ?? [])],
-  });
-  if (findRole(definition.name) !== undefined) throw sameName(definition.name);
-  switch (await deps.definitions.put(definition, mostDefinitions)) {
+  for (;;) {
+    const was = await findCustom(deps, at, id);
+    await authorizeEverywhere(deps, at, {
+      action: 'Microsoft.Authorization/roleDefinitions/write',
+      scopes: [...definition.assignableScopes, ...(was?.assignableScopes ?? [])],
+    });
+    if (findRole(definition.name) !== undefined) throw sameName(definition.name);
+    const outcome = await deps.definitions.put({ definition, was, most: mostDefinitions });
+    // Somebody else has written it since: whether the caller may replace that one is asked again.
+    if (outcome === 'changed') continue;
+    assertWritten(outcome, definition);
+    return was === undefined ? definition : { ...definition, created: was.created, createdBy: was.createdBy };
+  }
+}
+
+function assertWritten(outcome: PutRoleOutcome, { id, name }: RoleDefinition): void {
+  switch (outcome) {
     case 'taken':
-      throw sameName(definition.name);
+      throw sameName(name);
     case 'foreign':
       throw new Failure('conflict', `The role definition ID '${id}' is in use.`);
     case 'full':
@@ -108,11 +120,16 @@ export async function putDefinition(
         'roleDefinitionLimitExceeded',
         'Role definition limit exceeded. No more role definitions can be created.',
       );
-    default: {
-      if (was === undefined || !isCustom(was)) return definition;
-      return { ...definition, created: was.created, createdBy: was.createdBy };
-    }
   }
+}
+
+async function findCustom(
+  deps: Pick<DefinitionManagementDeps, 'definitions'>,
+  { tenantId }: AtScope,
+  id: string,
+): Promise<RoleDefinition | undefined> {
+  const role = await findDefinition(deps, tenantId, id);
+  return role !== undefined && isCustom(role) ? role : undefined;
 }
 
 /** Removes a custom role that is assigned to nobody, and answers what it was; undefined if there was none. */
@@ -121,23 +138,27 @@ export async function removeDefinition(
   at: AtScope,
   name: string,
 ): Promise<RoleDefinition | undefined> {
-  const role = await findDefinition(deps, at.tenantId, name);
-  if (role === undefined) return undefined;
-  if (!isCustom(role)) throw builtIn();
-  await authorizeEverywhere(deps, at, {
-    action: 'Microsoft.Authorization/roleDefinitions/delete',
-    scopes: role.assignableScopes,
-  });
-  switch (await deps.definitions.remove(role.id)) {
-    case 'assigned':
-      throw new Failure(
-        'roleDefinitionHasAssignments',
-        'There are existing role assignments referencing this role definition. Remove them before deleting it.',
-      );
-    case 'missing':
-      return undefined;
-    default:
-      return role;
+  for (;;) {
+    const role = await findDefinition(deps, at.tenantId, name);
+    if (role === undefined) return undefined;
+    if (!isCustom(role)) throw builtIn();
+    await authorizeEverywhere(deps, at, {
+      action: 'Microsoft.Authorization/roleDefinitions/delete',
+      scopes: role.assignableScopes,
+    });
+    switch (await deps.definitions.remove(role)) {
+      case 'assigned':
+        throw new Failure(
+          'roleDefinitionHasAssignments',
+          'There are existing role assignments referencing this role definition. Remove them before deleting it.',
+        );
+      case 'missing':
+        return undefined;
+      case 'removed':
+        return role;
+      case 'changed':
+        continue;
+    }
   }
 }
 

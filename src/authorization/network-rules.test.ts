@@ -23,6 +23,9 @@ describe('rules', () => {
     ['2001:db8::/32', ['2001:db8::', '2001:db8:ffff::1'], ['2001:db9::', '10.0.0.1']],
     ['::/0', ['::1', '2001:db8::1', 'fe80::1%eth0'], ['10.0.0.1', '::ffff:10.0.0.1']],
     ['::/8', ['::1'], ['10.0.0.1', '2001:db8::1']],
+    ['::ffff:10.1.2.3', ['10.1.2.3', '::ffff:10.1.2.3'], ['10.1.2.4']],
+    ['::ffff:a01:200/120', ['10.1.2.0', '10.1.2.255'], ['10.1.3.0', '::1']],
+    ['::ffff:0:0/96', ['0.0.0.0', '255.255.255.255'], ['::1', '2001:db8::1']],
   ])('%s lets in %j and not %j', (rule, inside, outside) => {
     const check = deny(rule);
     for (const address of inside) expect([address, check(address)]).toEqual([address, true]);
@@ -33,7 +36,10 @@ describe('rules', () => {
     const check = deny('10.0.0.0/8');
     expect(check('::ffff:10.9.8.7')).toBe(true);
     expect(check('::FFFF:10.9.8.7')).toBe(true);
+    expect(check('::ffff:a09:807')).toBe(true);
+    expect(check('0:0:0:0:0:FFFF:0a09:0807')).toBe(true);
     expect(check('::ffff:11.9.8.7')).toBe(false);
+    expect(check('::ffff:b09:807')).toBe(false);
     expect(check('::10.9.8.7')).toBe(false);
     expect(check('64:ff9b::10.9.8.7')).toBe(false);
   });
@@ -85,6 +91,8 @@ describe('the form of a rule', () => {
     '10.0.0.256',
     '::/129',
     'fe80::1%eth0',
+    '::ffff:10.0.0.1/95',
+    '::ffff:10.0.0.1/129',
     '10.0.0.1-10.0.0.9',
     'example.com',
   ])('%j is none', (rule) => {

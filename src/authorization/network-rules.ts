@@ -58,20 +58,37 @@ export function compileRanges(ranges: readonly string[]): NetworkCheck {
     if (range !== undefined) lists[range.family].addSubnet(range.address, range.prefix, range.family);
   }
   return (address) => {
-    const plain = address.replace(/^::ffff:(?=\d+\.)/i, '');
+    const plain = plainAddress(address);
     if (isIPv4(plain)) return lists.ipv4.check(plain, 'ipv4');
     return isIPv6(plain) && lists.ipv6.check(plain, 'ipv6');
   };
 }
 
+/**
+ * The address in its shortest form (RFC 5952), which is IPv4's own for an IPv4-mapped one (RFC 4291 §2.5.5.2), however
+ * that was written. What is no address, and what has a zone, stays as it is.
+ */
+export function plainAddress(address: string): string {
+  if (!isIPv6(address) || address.includes('%')) return address;
+  const short = new URL(`http://[${address}]`).hostname.slice(1, -1);
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(short) ?? [];
+  if (high === undefined || low === undefined) return short;
+  const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
+  return [a >> 8, a & 0xff, b >> 8, b & 0xff].join('.');
+}
+
 function parseRange(text: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
-  const [address, suffix, ...rest] = text.split('/');
-  if (address === undefined || rest.length > 0) return undefined;
-  const family = isIPv4(address) ? 'ipv4' : isIPv6(address) ? 'ipv6' : undefined;
+  const [written, suffix, ...rest] = text.split('/');
   // A zone (`fe80::1%eth0`) means something on one machine only, and is not looked at.
-  if (family === undefined || address.includes('%')) return undefined;
-  const longest = family === 'ipv4' ? 32 : 128;
-  if (suffix === undefined) return { address, prefix: longest, family };
-  if (!/^(?:0|[1-9]\d{0,2})$/.test(suffix) || Number(suffix) > longest) return undefined;
-  return { address, prefix: Number(suffix), family };
+  if (written === undefined || rest.length > 0 || written.includes('%')) return undefined;
+  const longest = isIPv4(written) ? 32 : 128;
+  if (suffix !== undefined && !/^(?:0|[1-9]\d{0,2})$/.test(suffix)) return undefined;
+  const bits = suffix === undefined ? longest : Number(suffix);
+  if (bits > longest) return undefined;
+  const address = plainAddress(written);
+  if (isIPv6(address)) return { address, prefix: bits, family: 'ipv6' };
+  if (!isIPv4(address)) return undefined;
+  // Callers with IPv4 addresses are compared as such: a range of mapped ones is the range of those.
+  const prefix = bits - (longest - 32);
+  return prefix < 0 ? undefined : { address, prefix, family: 'ipv4' };
 }

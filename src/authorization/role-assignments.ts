@@ -53,6 +53,15 @@ export interface AssignmentWrite {
   readonly most: number;
 }
 
+/** An assignment to be taken away. */
+export interface AssignmentRemoval {
+  readonly id: string;
+  /** Only if it still gives the same role to the same principal at the same scope. */
+  readonly was?: RoleAssignment | undefined;
+  /** Not if no other assignment gives one of these roles at its scope without a condition: it is the `last` then. */
+  readonly unlessLastOf?: readonly string[] | undefined;
+}
+
 /** Azure's limit of assignments in a subscription, whatever their scope in it. */
 export const mostAssignments = 4000;
 
@@ -67,6 +76,5 @@ export interface RoleAssignmentStore {
   add(assignment: RoleAssignment): Promise<RoleAssignment>;
   /** Adds the assignment, or gives the one with its id another condition and description. */
   put(write: AssignmentWrite): Promise<PutOutcome>;
-  /** With `was`: only if it still gives the same role to the same principal. False if there was none. */
-  remove(id: string, was?: RoleAssignment): Promise<boolean>;
+  remove(removal: AssignmentRemoval): Promise<'removed' | 'missing' | 'last'>;
 }

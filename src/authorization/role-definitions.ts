@@ -14,8 +14,19 @@ export interface RoleDefinition extends Role {
   readonly updatedBy: string;
 }
 
-/** `taken`: another role of the tenant has the name; `full`: the tenant has too many; `foreign`: the id is a tenant's. */
-export type PutRoleOutcome = 'created' | 'updated' | 'taken' | 'full' | 'foreign';
+/**
+ * `taken`: another role of the tenant has the name; `full`: the tenant has too many; `foreign`: the id is a tenant's;
+ * `changed`: there is another role than `was`.
+ */
+export type PutRoleOutcome = 'created' | 'updated' | 'taken' | 'full' | 'foreign' | 'changed';
+
+/** A custom role to be written, and the one that its writer was allowed to replace; undefined for none. */
+export interface DefinitionWrite {
+  readonly definition: RoleDefinition;
+  readonly was: RoleDefinition | undefined;
+  /** How many a tenant can have. */
+  readonly most: number;
+}
 
 /** Azure's limit of custom roles in a tenant. */
 export const mostDefinitions = 5000;
@@ -26,10 +37,10 @@ export interface RoleDefinitionStore {
   byIds(ids: readonly string[]): Promise<readonly RoleDefinition[]>;
   /** In the order of their ids. */
   list(tenantId: string): Promise<readonly RoleDefinition[]>;
-  /** Adds the role, if the tenant has fewer than `most`, or replaces the one with its id, which keeps its beginnings. */
-  put(definition: RoleDefinition, most: number): Promise<PutRoleOutcome>;
-  /** Removes the role unless it is assigned anywhere. */
-  remove(id: string): Promise<'removed' | 'missing' | 'assigned'>;
+  /** Adds the role, or replaces the one with its id, which keeps its beginnings. */
+  put(write: DefinitionWrite): Promise<PutRoleOutcome>;
+  /** Removes the role if it is as it was, unless it is assigned anywhere. */
+  remove(was: RoleDefinition): Promise<'removed' | 'missing' | 'assigned' | 'changed'>;
 }
 
 /** Azure: 512 characters of name, 2048 of description (its reference of role definitions). */
@@ -68,6 +79,11 @@ function assertValidPatterns(list: readonly string[]): void {
   if (list.length > mostPatterns)
     throw new Failure('badRoleDefinition', `A role has at most ${mostPatterns} actions of each kind.`);
   for (const action of list) {
+    if (action.indexOf('*') !== action.lastIndexOf('*'))
+      throw new Failure(
+        'invalidActionOrNotAction',
+        `'${action.slice(0, longestPattern)}' contains multiple wildcards. Only one is allowed.`,
+      );
     if (action.length <= longestPattern && pattern.test(action)) continue;
     throw new Failure(
       'invalidActionOrNotAction',

@@ -61,12 +61,26 @@ const compiled = rememberByIdentity((role: Role): Readonly<Record<ActionKind, Pa
 });
 
 /**
+ * What a pattern covers. One that ends in `/*\/read` covers the reading of what is before it, too: it is how Azure's
+ * Key Vault Reader says that it reads vaults (docs/decisions/2026-11-22-reading-wildcards.md). No other verb does so.
+ */
+function patternOf(pattern: string): Pattern {
+  const folded = pattern.toLowerCase();
+  const covers = wildcardOf(folded);
+  if (!folded.endsWith(readBelow)) return covers;
+  const coversItself = wildcardOf(`${folded.slice(0, -readBelow.length)}/read`);
+  return (action) => covers(action) || coversItself(action);
+}
+
+const readBelow = '/*/read';
+
+/**
  * `*` stands for any characters, none and slashes included (shape of Azure's `*\/read`). Each part is taken where it
  * first fits, which is enough for such patterns and takes time in proportion to pattern and action: custom roles are
  * written by their users, and a regular expression could be made to take for ever.
  */
-function patternOf(pattern: string): Pattern {
-  const [first = '', ...rest] = pattern.toLowerCase().split('*');
+function wildcardOf(foldedPattern: string): Pattern {
+  const [first = '', ...rest] = foldedPattern.split('*');
   const last = rest.pop();
   if (last === undefined) return (action) => action === first;
   return (action) => {

@@ -142,7 +142,7 @@ function addGrantCommands(identity: Command): void {
     .command('grant')
     .description('give an identity a role')
     .argument('<identity>', 'name, client id or object id')
-    .requiredOption('--role <role>', 'a built-in role, by name or GUID')
+    .requiredOption('--role <role>', 'a built-in or custom role, by name or GUID')
     .option('--vault <name>', 'on this vault')
     .option('--scope <id>', 'at this scope: a subscription, resource group, vault or object id')
     .option('--json', 'print JSON')

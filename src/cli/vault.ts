@@ -13,7 +13,14 @@ interface VaultView {
   readonly softDeleteRetentionInDays: number;
   readonly enablePurgeProtection: boolean;
   readonly publicNetworkAccess: string;
-  readonly networkRules: { readonly defaultAction: string; readonly ipRules: readonly string[] };
+  readonly networkRules: {
+    readonly defaultAction: string;
+    readonly bypass: string;
+    readonly ipRules: readonly string[];
+    readonly virtualNetworkRules?: readonly { readonly id: string }[];
+  };
+  /** Names of approved connections. */
+  readonly privateEndpoints: readonly string[];
   readonly accessPolicies: readonly {
     readonly objectId: string;
     readonly permissions: Readonly<Record<string, readonly string[]>>;
@@ -38,10 +45,10 @@ export function addVaultCommands(program: Command): void {
     )
     .option('--purge-protection', 'let nobody purge before the retention ends; cannot be undone')
     .addOption(
-      new Option('--public-network-access <state>', 'Disabled refuses every request').choices([
-        'Enabled',
-        'Disabled',
-      ]),
+      new Option(
+        '--public-network-access <state>',
+        'Disabled refuses every request that comes by no private endpoint',
+      ).choices(['Enabled', 'Disabled']),
     )
     .addOption(
       new Option('--default-action <action>', 'what happens to addresses that no --ip-rule names').choices([
@@ -170,19 +177,36 @@ function vaultFacts(vault: VaultView): string {
     ['permissions', permissionModel(vault)],
     ['soft delete', `${vault.softDeleteRetentionInDays} days`],
     ['purge protection', vault.enablePurgeProtection ? 'on' : 'off'],
-    ['network', network(vault)],
+    ['network', networkWords(vault)],
     ...vault.accessPolicies.map(({ objectId, permissions }): [string, string] => [
       'access policy',
-      `${objectId}: secrets ${permissions.secrets?.join(', ') ?? 'none'}`,
+      `${objectId}: ${permissionWords(permissions)}`,
     ]),
     ['created', vault.created],
   ]);
 }
 
-function network({ publicNetworkAccess, networkRules }: VaultView): string {
-  if (publicNetworkAccess === 'Disabled') return 'closed to everyone';
-  if (networkRules.defaultAction === 'Allow') return 'open to every address';
-  return networkRules.ipRules.length === 0 ? 'open to no address' : networkRules.ipRules.join(', ');
+function permissionWords(permissions: Readonly<Record<string, readonly string[]>>): string {
+  const kinds = Object.entries(permissions).filter(([, list]) => list.length > 0);
+  return kinds.length === 0
+    ? 'nothing'
+    : kinds.map(([kind, list]) => `${kind} ${list.join(', ')}`).join('; ');
+}
+
+/** Who the vault's network lets in, in words. */
+export function networkWords(
+  vault: Pick<VaultView, 'publicNetworkAccess' | 'networkRules' | 'privateEndpoints'>,
+): string {
+  const { defaultAction, bypass, ipRules, virtualNetworkRules = [] } = vault.networkRules;
+  const isPublic = vault.publicNetworkAccess !== 'Disabled';
+  if (isPublic && defaultAction === 'Allow') return 'open to every address';
+  const named = isPublic ? [...ipRules, ...virtualNetworkRules.map(({ id }) => id)] : [];
+  const allowed = [
+    ...named,
+    ...vault.privateEndpoints.map((name) => `private endpoint ${name}`),
+    ...(bypass === 'None' ? [] : ['trusted services']),
+  ];
+  return allowed.length === 0 ? 'closed to everyone' : `open to ${allowed.join(', ')}; to no one else`;
 }
 
 function collect(value: string, earlier: readonly string[] = []): readonly string[] {

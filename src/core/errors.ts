@@ -68,6 +68,7 @@ export type FailureKind =
   | 'roleAssignmentExists'
   | 'roleAssignmentUpdateNotPermitted'
   | 'roleAssignmentLimitExceeded'
+  | 'lastAdministrator'
   | 'principalNotFound'
   | 'unmatchedPrincipalType'
   | 'conditionNotSupported'

@@ -8,6 +8,7 @@ import {
   type PrincipalRecord,
   type PrincipalStore,
 } from './principals.ts';
+import { isFetchable } from './remote-keys.ts';
 import { neverExpires } from './users.ts';
 
 /** Entra ID's limits of one application. */
@@ -172,7 +173,13 @@ function federatedCredential(
 function assertFederated({ name, issuer, subject, audiences, description = '' }: FederatedInput): void {
   if (!/^[\w-]{1,120}$/.test(name) || /^[-_]/.test(name))
     throw new Failure('badParameter', 'The name has 1 to 120 letters, digits, hyphens and underscores.');
-  if (!URL.canParse(issuer) || !/^https?:\/\/[!-~]+$/i.test(issuer) || issuer.length > longestText)
+  // Its discovery document is below it: behind a query or a fragment the path would be anything.
+  if (
+    !isFetchable(issuer) ||
+    !/^https?:\/\/[!-~]+$/i.test(issuer) ||
+    /[?#]/.test(issuer) ||
+    issuer.length > longestText
+  )
     throw new Failure('badParameter', 'The issuer is not an https URL.');
   const [audience, ...more] = audiences;
   if (audience === undefined || more.length > 0)

@@ -15,6 +15,19 @@ describe('attempts from one address', () => {
     attempt('192.0.2.1');
   });
 
+  it('can be taken back, in the window that they were counted in', () => {
+    const clock = manualClock();
+    const attempt = createAttemptLimit(clock, { most: 1, window: 10_000 });
+    const takeBack = attempt('a');
+    expect(() => attempt('a')).toThrow();
+    takeBack();
+    const late = attempt('a');
+    clock.advance(10_000);
+    attempt('a');
+    late();
+    expect(() => attempt('a')).toThrow();
+  });
+
   it('do not become more by the addresses of one IPv6 network', () => {
     const attempt = createAttemptLimit(manualClock(), { most: 1, window: 10_000 });
     attempt('2001:db8:1:2::1');

@@ -3,8 +3,8 @@ import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
 import { LruMap } from './lru.ts';
 
-/** Counts an attempt from an IP address; throws `throttled` beyond the limit. */
-export type AttemptLimit = (address: string) => void;
+/** Counts an attempt from an IP address; throws `throttled` beyond the limit. What it returns takes the attempt back. */
+export type AttemptLimit = (address: string) => () => void;
 
 /** At most `most` attempts from one address in `window` milliseconds; addresses of one IPv6 network of 64 bits are one. */
 export function createAttemptLimit(clock: Clock, limits: { most: number; window: number }): AttemptLimit {
@@ -19,7 +19,11 @@ export function createAttemptLimit(clock: Clock, limits: { most: number; window:
       const retryAfter = Math.max(1, Math.ceil((current.since + limits.window - now) / 1000));
       throw new Failure('throttled', 'Too many attempts from this address.', { retryAfter });
     }
-    counts.set(name, { since: current.since, attempts: current.attempts + 1 });
+    current.attempts += 1;
+    counts.set(name, current);
+    return () => {
+      current.attempts -= 1;
+    };
   };
 }
 

@@ -23,6 +23,8 @@ export interface CodeSubject {
   readonly clientId: string;
   readonly redirectUri: string;
   readonly scope: string;
+  /** Key id of the password that the user signed in with. */
+  readonly passwordId: string;
   readonly nonce: string | undefined;
   readonly challenge: CodeChallenge | undefined;
 }

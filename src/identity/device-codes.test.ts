@@ -5,7 +5,7 @@ import { systemRandom } from '../crypto/random.ts';
 import { createDeviceCodes } from './device-codes.ts';
 
 const subject = { clientId: 'client', tenantId: undefined, scope: 'a' };
-const user = { objectId: 'user', tenantId: 'tenant' };
+const user = { objectId: 'user', passwordId: 'password' };
 
 function setup() {
   const store = memoryLoginGrants();
@@ -40,10 +40,7 @@ describe('device codes', () => {
     expect(await devices.decide(pending, undefined)).toBe(false);
     expect(await devices.find(userCode)).toBeUndefined();
     clock.advance(5_000);
-    expect(await devices.poll(deviceCode, 'client')).toMatchObject({
-      objectId: user.objectId,
-      userTenantId: user.tenantId,
-    });
+    expect(await devices.poll(deviceCode, 'client')).toMatchObject(user);
   });
 
   it('that are polled too often slow the client down, without making it wait from anew', async () => {

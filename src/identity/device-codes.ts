@@ -31,8 +31,8 @@ export interface PendingDevice extends DeviceSubject {
 /** A request that its user has agreed to. */
 export interface ApprovedDevice extends DeviceSubject {
   readonly objectId: string;
-  /** The user's tenant. */
-  readonly userTenantId: string;
+  /** Key id of the password that the user signed in with. */
+  readonly passwordId: string;
   readonly grant: LoginGrant;
 }
 
@@ -41,7 +41,10 @@ export interface DeviceCodes {
   /** The request that waits under what a user typed; undefined if there is none, or none any more. */
   find(userCode: string): Promise<PendingDevice | undefined>;
   /** The user agrees; without a user, declines. False if it does not wait any more. */
-  decide(pending: PendingDevice, user: { objectId: string; tenantId: string } | undefined): Promise<boolean>;
+  decide(
+    pending: PendingDevice,
+    user: { objectId: string; passwordId: string } | undefined,
+  ): Promise<boolean>;
   /**
    * What the client's polling gets: fails with `authorizationPending`, `slowDown`, `expiredToken`,
    * `authorizationDeclined`, or `invalidGrant` for a code that is not the client's.
@@ -64,7 +67,7 @@ const userCodeLength = 9;
 interface Detail extends DeviceSubject {
   readonly state: 'pending' | 'approved' | 'declined';
   /** Of the user who agreed. */
-  readonly userTenantId?: string;
+  readonly passwordId?: string;
   readonly polled?: number;
 }
 
@@ -122,7 +125,7 @@ export function createDeviceCodes(deps: {
             ? await change(grant, { state: 'declined' })
             : await change(
                 grant,
-                { state: 'approved', userTenantId: user.tenantId },
+                { state: 'approved', passwordId: user.passwordId },
                 { objectId: user.objectId },
               );
         if (decided) return true;
@@ -134,7 +137,7 @@ export function createDeviceCodes(deps: {
     async poll(deviceCode, clientId) {
       const grant = await store.byId(grantId('device', deviceCode));
       if (grant === undefined) throw invalidCode();
-      const { state, polled, userTenantId, ...subject } = grant.detail as Detail;
+      const { state, polled, passwordId, ...subject } = grant.detail as Detail;
       if (subject.clientId !== clientId || grant.used !== undefined) throw invalidCode();
       const now = clock.now();
       if (now >= grant.expires) {
@@ -146,8 +149,8 @@ export function createDeviceCodes(deps: {
       if (state === 'declined') {
         throw new Failure('authorizationDeclined', 'AADSTS70018: The user declined the sign-in.');
       }
-      if (state === 'approved' && grant.objectId !== undefined && userTenantId !== undefined) {
-        return { ...subject, tenantId: subject.tenantId, objectId: grant.objectId, userTenantId, grant };
+      if (state === 'approved' && grant.objectId !== undefined && passwordId !== undefined) {
+        return { ...subject, tenantId: subject.tenantId, objectId: grant.objectId, passwordId, grant };
       }
       if (polled !== undefined && now < polled + shortestPause) {
         throw new Failure('slowDown', `The client polls more often than each ${interval} seconds.`);

@@ -19,12 +19,13 @@ import type { ClientCredential, PrincipalStore } from './principals.ts';
 import { createRemoteKeys, type RemoteKeysDeps } from './remote-keys.ts';
 import { clockSkew } from './signing-keys.ts';
 import { audiencesOf } from './token-claims.ts';
+import type { TrustedKeys } from './validator.ts';
 import type { VerificationKeys } from './verification-keys.ts';
 
 interface Deps extends RemoteKeysDeps {
   readonly store: PrincipalStore;
   /** Keys of issuers that the configuration knows: this server's own, and those that have their keys elsewhere. */
-  readonly knownKeys: (issuer: string) => VerificationKeys | undefined;
+  readonly knownKeys: (issuer: string) => TrustedKeys | undefined;
 }
 
 const algorithms: readonly string[] = ['RS256', 'ES256'];
@@ -38,13 +39,13 @@ export function createFederatedAssertionVerifier(deps: Deps): AssertionVerifier 
   const { store, clock } = deps;
   const asked = new LruMap<VerificationKeys>(mostIssuers);
 
-  function keysOf(issuer: string): VerificationKeys {
-    const known = deps.knownKeys(issuer) ?? asked.get(issuer);
+  function keysOf(issuer: string): TrustedKeys {
+    const known = deps.knownKeys(issuer);
     if (known !== undefined) return known;
     try {
-      const made = createRemoteKeys(deps, { issuer, algorithms });
-      asked.set(issuer, made);
-      return made;
+      const keys = asked.get(issuer) ?? createRemoteKeys(deps, { issuer, algorithms });
+      asked.set(issuer, keys);
+      return { keys, isOwn: false };
     } catch (cause) {
       throw notVerified(cause);
     }
@@ -62,11 +63,14 @@ export function createFederatedAssertionVerifier(deps: Deps): AssertionVerifier 
     const found = registered.find((row) => row.issuer === issuer && row.subject === subject);
     if (application === undefined || found === undefined) throw notRegistered();
     const kid = textMember(header, 'kid');
-    const key = kid === undefined ? undefined : await keysOf(found.issuer).find(kid);
+    const { keys, isOwn } = keysOf(found.issuer);
+    const key = kid === undefined ? undefined : await keys.find(kid);
     if (key === undefined) throw notVerified();
     const claims = await verified(presented.assertion, { ...found, ...key, now: clock.now() });
     assertTimes(claims, clock.now());
     if (!audiencesOf(claims).some((audience) => found.audiences.includes(audience))) throw notRegistered();
+    // A token of our own counts for nothing from the moment that its principal is disabled or gone.
+    if (isOwn && (await store.byObjectId(found.subject))?.enabled !== true) throw notVerified();
     if (!application.enabled) throw disabledApplication(presented.clientId);
     return application;
   };

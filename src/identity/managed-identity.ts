@@ -57,7 +57,10 @@ async function pickIdentity(
   selector: IdentitySelector,
 ): Promise<PrincipalRecord> {
   const { clientId, objectId, resourceId } = selector;
-  const named = [clientId, objectId, resourceId].filter((name) => name !== undefined).length;
+  const given = [clientId, objectId, resourceId].filter((name) => name !== undefined);
+  const named = given.length;
+  // PostgreSQL's text holds no U+0000, and nobody's name does.
+  if (given.some((name) => name.includes('\0'))) throw notFound();
   if (named > 1) {
     throw new Failure('invalidRequest', 'At most one of client_id, object_id and msi_res_id can be given.');
   }

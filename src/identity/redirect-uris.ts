@@ -31,6 +31,8 @@ export function isUsableRedirect(uri: string): boolean {
   if (uri.length > longestUri || !/^[!-~]+$/.test(uri) || /[#\\<>"']/.test(uri) || !URL.canParse(uri))
     return false;
   const { protocol, hostname, username, password } = new URL(uri);
+  // A host may have signs in it that end a directive of a content security policy.
+  if (/[;,']/.test(hostname)) return false;
   if (username !== '' || password !== '' || refusedSchemes.includes(protocol)) return false;
   return protocol !== 'http:' || loopbackHosts.includes(hostname);
 }

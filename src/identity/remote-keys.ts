@@ -120,17 +120,18 @@ export function createRemoteSet<K>(
   };
 }
 
-/** HTTPS, or HTTP to this machine, and no credentials in the address; throws `TypeError` otherwise. */
-function assertFetchable(address: string): void {
+/** True for an address that keys may be fetched from: HTTPS, or HTTP to this machine, and no credentials in it. */
+export function isFetchable(address: string): boolean {
+  if (!URL.canParse(address)) return false;
   const { protocol, hostname, username, password } = new URL(address);
-  const isLoopback = /^(localhost|(.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
-  if (
-    !(protocol === 'https:' || (protocol === 'http:' && isLoopback)) ||
-    username !== '' ||
-    password !== ''
-  ) {
+  const isLoopback = /^((.+\.)?localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+  const isSafe = protocol === 'https:' || (protocol === 'http:' && isLoopback);
+  return isSafe && username === '' && password === '';
+}
+
+function assertFetchable(address: string): void {
+  if (!isFetchable(address))
     throw new TypeError('the address of an external issuer or its keys is not HTTPS');
-  }
 }
 
 async function fetchKeys(

@@ -17,12 +17,12 @@ export interface SessionSubject {
   readonly scope: string;
   /** Whether the client proved itself when the session began. */
   readonly isProven: boolean;
+  /** Key id of the password that the user signed in with: the session does not outlive it. */
+  readonly passwordId: string;
 }
 
 /** A refresh token that may be redeemed. */
 export interface RefreshGrant extends SessionSubject {
-  /** When the user signed in, in milliseconds since 1970. */
-  readonly since: number;
   readonly grant: LoginGrant;
 }
 
@@ -49,9 +49,7 @@ export const sessionLifetime = 90 * 24 * 60 * 60_000;
 const grace = 30_000;
 const mostConflicts = 5;
 
-interface Detail extends Omit<SessionSubject, 'objectId'> {
-  readonly since: number;
-}
+type Detail = Omit<SessionSubject, 'objectId'>;
 
 export function createSessions(deps: { store: LoginGrantStore; clock: Clock; random: Random }): Sessions {
   const { store, clock, random } = deps;
@@ -72,7 +70,7 @@ export function createSessions(deps: { store: LoginGrantStore; clock: Clock; ran
       const now = clock.now();
       // A code that is used again ends the session that it led to, which therefore has a name beforehand.
       const family = from?.kind === 'code' ? from.family : random.guid();
-      const { token, grant } = newToken(family, objectId, { ...subject, since: now });
+      const { token, grant } = newToken(family, objectId, subject);
       const session: LoginGrant = { ...grant, id: family, kind: 'session', detail: {} };
       const step = from === undefined ? {} : { from: { was: from, becomes: { ...from, used: now } } };
       return (await store.exchange({ ...step, adds: [session, grant] })) ? token : undefined;

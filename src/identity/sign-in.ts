@@ -9,7 +9,7 @@ import type { SecretBytes } from '../core/secret-bytes.ts';
 import { sha256Base64 } from '../crypto/digests.ts';
 import { createBoundedWork } from './bounded-work.ts';
 import type { SecretHasher } from './client-secrets.ts';
-import { chargeAttempt, createMemoryFailures, type FailureStore } from './lock-out.ts';
+import { asCostlyAs, chargeAttempt, createMemoryFailures, type FailureStore } from './lock-out.ts';
 import type { ClientCredential, PrincipalRecord, PrincipalStore } from './principals.ts';
 
 /** What somebody types. */
@@ -22,8 +22,14 @@ export interface PasswordSignIn {
   readonly onFound?: (user: PrincipalRecord) => void;
 }
 
+/** A user who has signed in, and the key id of the password by which: what comes of it ends with that password. */
+export interface UserSignIn {
+  readonly user: PrincipalRecord;
+  readonly passwordId: string;
+}
+
 /** Resolves to the user; fails with `invalidGrant` in Entra ID's words, or `throttled`. */
-export type PasswordVerifier = (given: PasswordSignIn) => Promise<PrincipalRecord>;
+export type PasswordVerifier = (given: PasswordSignIn) => Promise<UserSignIn>;
 
 interface Deps {
   readonly store: PrincipalStore;
@@ -42,7 +48,7 @@ export function createPasswordVerifier(
   limits: { concurrent: number; waiting: number } = { concurrent: 4, waiting: 16 },
 ): PasswordVerifier {
   const slowly = createBoundedWork(limits);
-  const unknownNames = createMemoryFailures();
+  const unknownNames = asCostlyAs(deps.failures, createMemoryFailures());
   const { hasher, clock } = deps;
 
   async function check(given: PasswordSignIn, user: PrincipalRecord | undefined): Promise<ClientCredential> {
@@ -51,7 +57,7 @@ export function createPasswordVerifier(
     const counted = user?.objectId ?? name;
     const store = user === undefined ? unknownNames : deps.failures;
     await chargeAttempt({ store, clock }, counted);
-    const credential = user === undefined ? undefined : await passwordOf(deps.store, user.objectId);
+    const credential = await passwordOf(deps.store, counted);
     const isRight = await hasher.verify(given.password, credential?.hash ?? hasher.decoy);
     if (credential === undefined || !isRight) throw wrongPassword();
     await store.clear(counted);
@@ -70,7 +76,7 @@ export function createPasswordVerifier(
     if (clock.now() >= credential.expires) {
       throw new Failure('invalidGrant', 'AADSTS50055: The password is expired.');
     }
-    return user;
+    return { user, passwordId: credential.keyId };
   };
 }
 

@@ -507,9 +507,9 @@ describe('trusted keys', () => {
         externalIssuers: [{ issuer: 'https://issuer.example', audiences: [], tenantId }],
       },
     );
-    expect(find(`https://sts.windows.net/${tenantId}/`)).toBe(keys);
-    expect(find(`https://login.microsoftonline.com/${otherTenant}/v2.0`)).toBe(keys);
-    expect(find('https://issuer.example')).toBeDefined();
+    expect(find(`https://sts.windows.net/${tenantId}/`)).toEqual({ keys, isOwn: true });
+    expect(find(`https://login.microsoftonline.com/${otherTenant}/v2.0`)).toEqual({ keys, isOwn: true });
+    expect(find('https://issuer.example')).toMatchObject({ isOwn: false });
     for (const issuer of [
       'https://sts.windows.net/',
       'https://sts.windows.net/common/',

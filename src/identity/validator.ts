@@ -150,11 +150,17 @@ export function createTokenValidator(
   };
 }
 
+/** Keys of an issuer; `isOwn` for this server's, whose subjects are the object ids of its directory. */
+export interface TrustedKeys {
+  readonly keys: VerificationKeys;
+  readonly isOwn: boolean;
+}
+
 /** Finds the keys of issuers that need not be looked for: this server's own, and those that the configuration names. */
 export function createTrustedKeys(
   deps: Pick<TokenValidatorDeps, 'ownKeys'> & RemoteKeysDeps,
   { ownIssuers, externalIssuers }: Pick<TokenValidatorOptions, 'ownIssuers' | 'externalIssuers'>,
-): (issuer: string) => VerificationKeys | undefined {
+): (issuer: string) => TrustedKeys | undefined {
   const external = new Map(
     externalIssuers.map((row) => [
       row.issuer,
@@ -169,7 +175,11 @@ export function createTrustedKeys(
         issuer.endsWith(after) &&
         isGuid(issuer.slice(before.length, issuer.length - after.length)),
     );
-  return (issuer) => external.get(issuer) ?? (isOwn(issuer) ? deps.ownKeys : undefined);
+  return (issuer) => {
+    const keys = external.get(issuer);
+    if (keys !== undefined) return { keys, isOwn: false };
+    return isOwn(issuer) ? { keys: deps.ownKeys, isOwn: true } : undefined;
+  };
 }
 
 /** Finds the one source of keys for an `iss`; for our own, the issuer must be that of the tenant in `tid`. */

@@ -35,6 +35,7 @@ export function createControl(tools: Tools, data: Data, core: Core): Control {
     principals: identity.principals,
     hasher: identity.hasher,
     assignments: core.assignments,
+    definitions: core.roleManagement.definitions,
     addSecret: identity.addSecret,
     removeSecret: identity.removeSecret,
     rotateVaultKey: (vaultId) => core.vaultKeys.rotate(vaultId),

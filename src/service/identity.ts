@@ -1,4 +1,5 @@
 /** Builds the identity service: the directory, token keys, and every way to sign in. */
+import { createGuardedFetch } from '../api/guarded-fetch.ts';
 import type { Hosts } from '../api/hosts.ts';
 import type { LoginDeps } from '../api/login/routes.ts';
 import type { SecretBytes } from '../core/secret-bytes.ts';
@@ -20,6 +21,7 @@ import { azureIssuerNames, ownIssuerNames } from '../identity/issuer-names.ts';
 import { createKeyRing } from '../identity/key-ring.ts';
 import { failuresMemory } from '../identity/lock-out.ts';
 import type { Fetch } from '../identity/remote-keys.ts';
+import { createResourceFinder } from '../identity/resource-applications.ts';
 import { createSessions } from '../identity/sessions.ts';
 import { createPasswordVerifier } from '../identity/sign-in.ts';
 import type { ExternalIssuer } from '../identity/token-claims.ts';
@@ -71,11 +73,11 @@ export function buildIdentity(tools: Tools, data: Data, around: Around) {
       random,
       issuer,
       principals: store,
+      findResource: createResourceFinder(store, data.db.feed),
       verifyClientSecret: createClientSecretVerifier(secretDeps),
       ...buildSignIn(tools, data, {
         ...secretDeps,
         knownKeys: createTrustedKeys(...trust()),
-        fetch: around.fetch,
       }),
     }),
   };
@@ -85,14 +87,16 @@ function networkOf({ clock, log }: Tools, { fetch }: Pick<Around, 'fetch'>) {
   return { clock, log, fetch };
 }
 
-/** Device codes and user codes that one address may ask for and try, in five minutes. */
+/** Device codes, user codes and wrong passwords that one address may ask for, try and give, in five minutes. */
 const codesAsked = { most: 300, window: 5 * 60_000 };
 const codesTried = { most: 100, window: 5 * 60_000 };
+/** Many people may be behind one address, and a few of them mistype. */
+const wrongPasswords = { most: 300, window: 5 * 60_000 };
 
 function buildSignIn(
   tools: Tools,
   { db }: Data,
-  parts: Pick<Around, 'fetch'> & {
+  parts: {
     readonly store: LoginDeps['principals'];
     readonly hasher: SecretHasher;
     readonly knownKeys: ReturnType<typeof createTrustedKeys>;
@@ -112,10 +116,12 @@ function buildSignIn(
     verifyFederatedAssertion: createFederatedAssertionVerifier({
       store,
       knownKeys,
-      ...networkOf(tools, parts),
+      // Whoever may change the directory names these issuers, and the operator those of the configuration.
+      ...networkOf(tools, { fetch: createGuardedFetch(tools.config.issuerNetworks) }),
     }),
     deviceCodeLimit: createAttemptLimit(clock, codesAsked),
     userCodeLimit: createAttemptLimit(clock, codesTried),
+    passwordLimit: createAttemptLimit(clock, wrongPasswords),
   };
 }
 

@@ -12,16 +12,20 @@ import type {
 } from '../domain/resources/directory-store.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
-import { readLocks } from './locks.ts';
+import { locksAgainstDeletion } from './locks.ts';
+import { prepare } from './prepared.ts';
 import { groupRow } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
-import { atOrBelow, isAtOrBelow } from './scopes.ts';
+import { atOrBelow } from './scopes.ts';
+
+/** What each sign-in asks. */
+const allTenants = prepare((db) => db.selectFrom('tenants').selectAll().orderBy('id'));
 
 export function createDirectoryStore(db: Database): DirectoryStore {
   const groups = (subscriptionId: string) =>
     db.read.selectFrom('resource_groups').selectAll().where('subscription_id', '=', subscriptionId);
   return {
-    tenants: () => db.read.selectFrom('tenants').selectAll().orderBy('id').execute(),
+    tenants: () => allTenants(db.read, {}),
     addTenant: (tenant) => db.write(addTenant, tenant),
     async subscriptions() {
       const rows = await db.read.selectFrom('subscriptions').selectAll().orderBy('id').execute();
@@ -101,10 +105,7 @@ export const removeResourceGroup: Procedure<GroupRemoval, GroupRemoved> = {
     const row = await lockRows(tx, groupRow(tx, removal)).executeTakeFirst();
     if (row === undefined) return { outcome: 'absent' };
     const scope = foldCase(`/subscriptions/${row.subscription_id}/resourceGroups/${row.name}`);
-    const locks = await readLocks(tx, row.subscription_id);
-    const scopes = locks
-      .map((lock) => lock.scope)
-      .filter((locked) => isAtOrBelow(scope, foldCase(locked)) || isAtOrBelow(foldCase(locked), scope));
+    const scopes = await locksAgainstDeletion(tx, { subscriptionId: row.subscription_id, scope });
     if (scopes.length > 0) return { outcome: 'locked', scopes };
     await softDeleteVaults(tx, row, removal);
     await tx.deleteFrom('role_assignments').where(atOrBelow(scope)).execute();
@@ -131,9 +132,11 @@ async function softDeleteVaults(
     .selectFrom('vaults')
     .selectAll()
     .where('subscription_id', '=', group.subscription_id)
-    .where('deleted_at', 'is', null);
+    // Names of groups are ASCII; others' vaults are not locked.
+    .where(({ fn }) => fn<string>('lower', ['resource_group']), '=', group.name_key)
+    .where('deleted_at', 'is', null)
+    .orderBy('id');
   for (const vault of await lockRows(tx, query).execute()) {
-    if (foldCase(vault.resource_group) !== group.name_key) continue;
     await tx
       .updateTable('vaults')
       .set({ deleted_at: now, purge_at: now + vault.retention_days * dayMs })

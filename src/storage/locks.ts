@@ -1,10 +1,11 @@
 /** Locks on scopes. They are read each time: what they stand in the way of is rare, and must not slip past. */
 import { foldCase } from '../core/names.ts';
 import type { Lock, LockedGroup, LockLevel, LockStore } from '../domain/resources/lock-store.ts';
-import type { Database, Procedure, Reader } from './database.ts';
+import type { Database, Procedure, Reader, Writer } from './database.ts';
+import { lockRows, lockRowsShared } from './dialect.ts';
 import { holdResourceGroup } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
-import { atOrBelow } from './scopes.ts';
+import { atOrBelow, isAtOrBelow } from './scopes.ts';
 
 export function createLockStore(db: Database): LockStore {
   return {
@@ -14,8 +15,27 @@ export function createLockStore(db: Database): LockStore {
   };
 }
 
+/**
+ * Scopes of the locks that keep what has this key from being deleted: those on it, on what it is in and on what is in it.
+ * The caller holds its group's row, as who puts a lock on something in the group does.
+ */
+export async function locksAgainstDeletion(
+  tx: Writer,
+  { subscriptionId, scope }: { subscriptionId: string; scope: string },
+): Promise<readonly string[]> {
+  await lockRowsShared(tx, subscriptionRow(tx, subscriptionId)).execute();
+  const scopes = (await readLocks(tx, subscriptionId)).map((lock) => lock.scope);
+  return scopes.filter(
+    (locked) => isAtOrBelow(scope, foldCase(locked)) || isAtOrBelow(foldCase(locked), scope),
+  );
+}
+
+function subscriptionRow(tx: Writer, id: string) {
+  return tx.selectFrom('subscriptions').select('id').where('id', '=', id);
+}
+
 /** Every lock on the subscription and below it. */
-export async function readLocks(read: Reader, subscriptionId: string): Promise<readonly Lock[]> {
+async function readLocks(read: Reader, subscriptionId: string): Promise<readonly Lock[]> {
   const rows = await read
     .selectFrom('locks')
     .selectAll()
@@ -34,6 +54,9 @@ export const putLock: Procedure<
   async run(tx, { lock, group }) {
     if (group !== undefined && !(await holdResourceGroup(tx, group))) return 'groupAbsent';
     const row = toRow(lock);
+    // A deletion that has found no lock on the subscription comes first, whole.
+    if (group === undefined)
+      await lockRows(tx, subscriptionRow(tx, row.scope_key.split('/')[2] ?? '')).execute();
     const { numInsertedOrUpdatedRows } = await tx
       .insertInto('locks')
       .values(row)

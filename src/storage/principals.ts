@@ -14,11 +14,28 @@ import type {
 } from '../identity/principals.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows, lockRowsShared } from './dialect.ts';
+import { prepare } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
 export function createPrincipalStore(db: Database): PrincipalStore {
   return { ...principalQueries(db), ...principalWrites(db), ...memberQueries(db), ...credentialQueries(db) };
 }
+
+/** What each token request asks. */
+const byAppId = prepare((db, of: { appId: string }) =>
+  db.selectFrom('principals').selectAll().where('app_id', '=', of.appId),
+);
+const byObjectId = prepare((db, of: { objectId: string }) =>
+  db.selectFrom('principals').selectAll().where('object_id', '=', of.objectId),
+);
+const credentialsOf = prepare((db, of: { objectId: string }) =>
+  db
+    .selectFrom('principal_credentials')
+    .selectAll()
+    .where('object_id', '=', of.objectId)
+    .orderBy('created')
+    .orderBy('key_id'),
+);
 
 type Lookups = 'byAppId' | 'byObjectId' | 'byResourceId' | 'byUserName' | 'byApplicationId' | 'list';
 
@@ -27,8 +44,8 @@ function principalQueries(db: Database): Pick<PrincipalStore, Lookups> {
   const first = async (query: ReturnType<typeof principals>) => toPrincipal(await query.executeTakeFirst());
   const inTenant = (tenantId: string) => principals().where('tenant_id', '=', tenantId);
   return {
-    byAppId: (appId) => first(principals().where('app_id', '=', appId)),
-    byObjectId: (objectId) => first(principals().where('object_id', '=', objectId)),
+    byAppId: async (appId) => toPrincipal((await byAppId(db.read, { appId }))[0]),
+    byObjectId: async (objectId) => toPrincipal((await byObjectId(db.read, { objectId }))[0]),
     byApplicationId: (applicationId) => first(principals().where('application_id', '=', applicationId)),
     byResourceId: (tenantId, resourceId) =>
       first(inTenant(tenantId).where('resource_key', '=', foldCase(resourceId))),
@@ -252,16 +269,7 @@ function credentialQueries(
   db: Database,
 ): Pick<PrincipalStore, 'credentialsOf' | 'addCredential' | 'replaceCredential' | 'removeCredential'> {
   return {
-    async credentialsOf(objectId) {
-      const rows = await db.read
-        .selectFrom('principal_credentials')
-        .selectAll()
-        .where('object_id', '=', objectId)
-        .orderBy('created')
-        .orderBy('key_id')
-        .execute();
-      return rows.map(toCredential);
-    },
+    credentialsOf: async (objectId) => (await credentialsOf(db.read, { objectId })).map(toCredential),
     addCredential: (credential) => db.write(addCredential, credential),
     replaceCredential: (credential) => db.write(replaceCredential, credential),
     removeCredential: (objectId, keyId) => db.write(removeCredential, { objectId, keyId }),

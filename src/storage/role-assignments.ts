@@ -1,4 +1,5 @@
 import type {
+  AssignmentRemoval,
   AssignmentWrite,
   PutOutcome,
   RoleAssignment,
@@ -39,7 +40,7 @@ export function createRoleAssignmentStore(db: Database): RoleAssignmentStore {
     },
     add: (assignment) => db.write(addAssignment, assignment),
     put: (write) => db.write(putAssignment, write),
-    remove: (id, was) => db.write(removeAssignment, { id, was }),
+    remove: (removal) => db.write(removeAssignment, removal),
   };
 }
 
@@ -107,12 +108,7 @@ async function countIn(tx: Writer, subscriptionId: string | undefined): Promise<
 }
 
 async function update(tx: Writer, there: RoleAssignment, asked: RoleAssignment): Promise<PutOutcome> {
-  const isSame =
-    there.tenantId === asked.tenantId &&
-    there.principalId === asked.principalId &&
-    there.roleId === asked.roleId &&
-    foldCase(there.scope) === foldCase(asked.scope);
-  if (!isSame) return { outcome: 'differs', assignment: there };
+  if (!isSameGrant(there, asked)) return { outcome: 'differs', assignment: there };
   const { principalType = there.principalType, condition, description, updatedBy, created } = asked;
   const assignment = { ...there, principalType, condition, description, updatedBy, updated: created };
   await tx
@@ -123,23 +119,53 @@ async function update(tx: Writer, there: RoleAssignment, asked: RoleAssignment):
   return { outcome: 'updated', assignment };
 }
 
-interface Removal {
-  readonly id: string;
-  readonly was: RoleAssignment | undefined;
+function isSameGrant(one: RoleAssignment, other: RoleAssignment): boolean {
+  return (
+    one.tenantId === other.tenantId &&
+    one.principalId === other.principalId &&
+    one.roleId === other.roleId &&
+    foldCase(one.scope) === foldCase(other.scope)
+  );
 }
 
-export const removeAssignment: Procedure<Removal, boolean> = {
+type Removed = 'removed' | 'missing' | 'last';
+
+export const removeAssignment: Procedure<AssignmentRemoval, Removed> = {
   name: 'roleAssignments.remove',
-  async run(tx, { id, was }) {
-    let query = tx.deleteFrom('role_assignments').where('id', '=', id);
-    if (was !== undefined)
-      query = query.where('principal_id', '=', was.principalId).where('role_id', '=', was.roleId);
-    const { numDeletedRows } = await query.executeTakeFirst();
-    return numDeletedRows === 1n;
+  async run(tx, { id, was, unlessLastOf }) {
+    const query = tx.selectFrom('role_assignments').selectAll().where('id', '=', id);
+    const row = await query.executeTakeFirst();
+    if (row === undefined || (was !== undefined && !isSameGrant(toAssignment(row), was))) return 'missing';
+    if (unlessLastOf !== undefined && (await isLast(tx, { row, roleIds: unlessLastOf }))) return 'last';
+    const { numDeletedRows } = await tx
+      .deleteFrom('role_assignments')
+      .where('id', '=', id)
+      .where('principal_id', '=', row.principal_id)
+      .where('role_id', '=', row.role_id)
+      .where('scope_key', '=', row.scope_key)
+      .executeTakeFirst();
+    return numDeletedRows === 1n ? 'removed' : 'missing';
   },
   // Whose it was may not be known: then every principal's are read again.
   changes: ({ was }) => [{ topic: 'roleAssignments', key: was?.principalId ?? everyKey }],
 };
+
+/** All that could be left over are held, so that of two that are removed at once one stays. */
+async function isLast(
+  tx: Writer,
+  { row, roleIds }: { row: Schema['role_assignments']; roleIds: readonly string[] },
+): Promise<boolean> {
+  const query = tx
+    .selectFrom('role_assignments')
+    .selectAll()
+    .where('scope_key', '=', row.scope_key)
+    .where('role_id', 'in', roleIds)
+    .orderBy('id');
+  const held = await lockRows(tx, query).execute();
+  return !held.some(
+    ({ id, detail }) => id !== row.id && (JSON.parse(detail) as Detail).condition === undefined,
+  );
+}
 
 async function insert(tx: Writer, assignment: RoleAssignment): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx

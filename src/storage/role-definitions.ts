@@ -1,11 +1,12 @@
 import type {
+  DefinitionWrite,
   PutRoleOutcome,
   RoleDefinition,
   RoleDefinitionStore,
 } from '../authorization/role-definitions.ts';
 import type { Change } from '../core/changes.ts';
 import { foldCase } from '../core/names.ts';
-import type { Database, Procedure } from './database.ts';
+import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
 import type { Schema } from './schema.ts';
 
@@ -20,14 +21,15 @@ export function createRoleDefinitionStore(db: Database): RoleDefinitionStore {
     async list(tenantId) {
       return (await definitions().where('tenant_id', '=', tenantId).execute()).map(toDefinition);
     },
-    put: (definition, most) => db.write(putDefinition, { definition, most }),
-    remove: (id) => db.write(removeDefinition, id),
+    put: (write) => db.write(putDefinition, write),
+    remove: (was) => db.write(removeDefinition, was),
   };
 }
 
-export const putDefinition: Procedure<{ definition: RoleDefinition; most: number }, PutRoleOutcome> = {
+/** Who writes or removes a role was allowed to by the scopes that it had: one that has changed since is left alone. */
+export const putDefinition: Procedure<DefinitionWrite, PutRoleOutcome> = {
   name: 'roleDefinitions.put',
-  async run(tx, { definition, most }) {
+  async run(tx, { definition, was, most }) {
     const { id, tenantId, name } = definition;
     const ofTenant = tx.selectFrom('role_definitions').select('id').where('tenant_id', '=', tenantId);
     const namesake = await ofTenant
@@ -35,17 +37,16 @@ export const putDefinition: Procedure<{ definition: RoleDefinition; most: number
       .where('id', '!=', id)
       .executeTakeFirst();
     if (namesake !== undefined) return 'taken';
-    const row = await lockRows(
-      tx,
-      tx.selectFrom('role_definitions').selectAll().where('id', '=', id),
-    ).executeTakeFirst();
+    const row = await lockedRow(tx, id);
     if (row !== undefined) {
       if (row.tenant_id !== tenantId) return 'foreign';
+      if (!isUnchanged(row, was)) return 'changed';
       const { created, createdBy } = toDefinition(row);
       const kept = toRow({ ...definition, created, createdBy });
       await tx.updateTable('role_definitions').set(kept).where('id', '=', id).execute();
       return 'updated';
     }
+    if (was !== undefined) return 'changed';
     const { length } = await ofTenant.limit(most).execute();
     if (length >= most) return 'full';
     await tx.insertInto('role_definitions').values(toRow(definition)).execute();
@@ -54,12 +55,16 @@ export const putDefinition: Procedure<{ definition: RoleDefinition; most: number
   changes: ({ definition }) => [definitionChange(definition.id)],
 };
 
+type Removed = 'removed' | 'missing' | 'assigned' | 'changed';
+
 /** Its row is locked first: who assigns the role holds it, so that no assignment is left without its role. */
-export const removeDefinition: Procedure<string, 'removed' | 'missing' | 'assigned'> = {
+export const removeDefinition: Procedure<RoleDefinition, Removed> = {
   name: 'roleDefinitions.remove',
-  async run(tx, id) {
-    const query = tx.selectFrom('role_definitions').select('id').where('id', '=', id);
-    if ((await lockRows(tx, query).executeTakeFirst()) === undefined) return 'missing';
+  async run(tx, was) {
+    const { id } = was;
+    const row = await lockedRow(tx, id);
+    if (row === undefined) return 'missing';
+    if (!isUnchanged(row, was)) return 'changed';
     const assigned = await tx
       .selectFrom('role_assignments')
       .select('id')
@@ -70,8 +75,17 @@ export const removeDefinition: Procedure<string, 'removed' | 'missing' | 'assign
     await tx.deleteFrom('role_definitions').where('id', '=', id).execute();
     return 'removed';
   },
-  changes: (id) => [definitionChange(id)],
+  changes: ({ id }) => [definitionChange(id)],
 };
+
+function lockedRow(tx: Writer, id: string): Promise<Row | undefined> {
+  const query = tx.selectFrom('role_definitions').selectAll().where('id', '=', id);
+  return lockRows(tx, query).executeTakeFirst();
+}
+
+function isUnchanged(row: Row, was: RoleDefinition | undefined): boolean {
+  return was !== undefined && JSON.stringify(toRow(toDefinition(row))) === JSON.stringify(toRow(was));
+}
 
 function definitionChange(id: string): Change {
   return { topic: 'roleDefinitions', key: id };
@@ -90,21 +104,27 @@ type Detail = Pick<
   | 'updatedBy'
 >;
 
-function toRow(definition: RoleDefinition): Schema['role_definitions'] {
-  const { id, tenantId, name, created, updated, condition: _none, ...detail } = definition;
-  const kept: Detail = detail;
+type Row = Schema['role_definitions'];
+
+/** The same text for the same role, in whichever order its members came. */
+function toRow(definition: RoleDefinition): Row {
+  const { id, tenantId, name, created, updated } = definition;
+  const { actions, notActions, dataActions, notDataActions, assignableScopes } = definition;
+  const { createdBy, updatedBy, description } = definition;
+  const lists = { actions, notActions, dataActions, notDataActions, assignableScopes };
+  const detail: Detail = { ...lists, createdBy, updatedBy, description };
   return {
     id,
     tenant_id: tenantId,
     name,
     name_key: foldCase(name),
-    detail: JSON.stringify(kept),
+    detail: JSON.stringify(detail),
     created,
     updated,
   };
 }
 
-function toDefinition(row: Schema['role_definitions']): RoleDefinition {
+function toDefinition(row: Row): RoleDefinition {
   return {
     ...(JSON.parse(row.detail) as Detail),
     id: row.id,

@@ -7,10 +7,10 @@ import type { VaultRecord } from '../domain/vaults/vault.ts';
 import type { VaultDeleted, VaultRecovery, VaultStore } from '../domain/vaults/vault-store.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
-import { readLocks } from './locks.ts';
+import { locksAgainstDeletion } from './locks.ts';
 import { groupRow, holdResourceGroup } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
-import { atOrBelow, isAtOrBelow } from './scopes.ts';
+import { atOrBelow } from './scopes.ts';
 import { insertVaultKey } from './sealing.ts';
 import { beginVaultPurge, purgeSomeOfVault } from './vault-purge.ts';
 
@@ -78,10 +78,7 @@ export const deleteVault: Procedure<{ vault: VaultRecord; now: number }, VaultDe
     const row = await lockedVault(tx, vault.id);
     if (row === undefined || row.deleted_at !== null) return { outcome: 'absent' };
     const scope = scopeKeyOf(row);
-    const locks = (await readLocks(tx, row.subscription_id)).map((lock) => lock.scope);
-    const scopes = locks.filter(
-      (locked) => isAtOrBelow(scope, foldCase(locked)) || isAtOrBelow(foldCase(locked), scope),
-    );
+    const scopes = await locksAgainstDeletion(tx, { subscriptionId: row.subscription_id, scope });
     if (scopes.length > 0) return { outcome: 'locked', scopes };
     const purgeAt = now + row.retention_days * dayMs;
     await tx

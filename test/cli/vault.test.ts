@@ -29,6 +29,7 @@ test('vault create hands over each of its options', async () => {
     location: 'here',
     accessPolicies: [],
   });
+  expect((await run('vault', 'show', 'fenced')).stdout).toContain('open to trusted services; to no one else');
   expect((await run('vault', 'create', 'bad', '--default-action', 'Maybe')).code).toBe(2);
   expect((await run('vault', 'create', 'bad', '--ip-rule', '10.0.0.0/64')).code).toBe(1);
 });
@@ -42,7 +43,18 @@ test('vault set-policy gives, replaces and takes away what an identity may do', 
   expect(await set('get, List')).toMatchObject([{ permissions: { secrets: ['get', 'list'] } }]);
   expect(await set('all')).toMatchObject([{ permissions: { secrets: ['all'] } }]);
   expect(await set('fly')).toBe(1);
-  expect((await run('vault', 'show', 'policies')).stdout).toContain('secrets all');
+  expect((await run('vault', 'show', 'policies')).stdout).toContain(': secrets all\n');
+  const both = await run(
+    'vault',
+    'set-policy',
+    'policies',
+    'developer',
+    '--secrets',
+    'get',
+    '--keys',
+    'wrapKey,get',
+  );
+  expect(both.stdout).toContain(': secrets get; keys wrapkey, get\n');
   expect(await set('none')).toEqual([]);
 });
 

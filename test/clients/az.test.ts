@@ -1,6 +1,7 @@
 /**
  * Proves that the az command line, unmodified, does its work here: the walk-through in `examples/` on the cloud that az
- * knows by itself and on one that it is told of, and the sign-in of App Service, which the walk-through does not use.
+ * knows by itself and on one that it is told of, and the sign-ins that the walk-through does not use: that of App Service,
+ * and a federated one.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -89,4 +90,38 @@ test('az signs in as the managed identity of App Service, with nothing but what 
   expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: 'from az\n' });
   // Signing in here does not touch the sign-ins at Azure.
   expect(existsSync(join(folder.path, 'azure', 'azureProfile.json'))).toBe(true);
+});
+
+test('az signs in with the token of another identity that the application has registered', {
+  timeout,
+}, async ({ skip }) => {
+  if (az === undefined) return skip();
+  const command = async (...words: string[]) => {
+    const ran = await strongroom([...words, '--json', '--data', folder.path]);
+    expect(ran, ran.stderr).toMatchObject({ code: 0 });
+    return JSON.parse(ran.stdout);
+  };
+  const ownToken = `
+    set -e
+    az login --identity --allow-no-subscriptions --output none
+    az account get-access-token --resource https://vault.azure.net --query accessToken --output tsv`;
+  const workload = await exec(['--managed-identity'], 'sh', '-c', ownToken);
+  expect(workload, workload.stderr).toMatchObject({ code: 0 });
+  const token = workload.stdout.trim();
+  const { iss, sub } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+  const { clientId, tenantId } = await command('identity', 'create', 'pipeline');
+  await command('identity', 'grant', 'pipeline', '--role', 'Key Vault Secrets Officer', '--vault', 'dev');
+  const trust = ['--name', 'workload', '--issuer', iss, '--subject', sub];
+  await command('identity', 'add-federated', 'pipeline', ...trust, '--audience', 'https://vault.azure.net');
+  const script = `
+    set -e
+    az login --service-principal --username "$1" --tenant "$2" --federated-token "$3" \\
+      --allow-no-subscriptions --output none
+    az keyvault secret set --vault-name dev --name by-federation --value 'from az' --output none
+    az keyvault secret show --vault-name dev --name by-federation --query value --output tsv`;
+  const signIn = (as: string) => exec([], 'sh', '-c', script, 'sh', as, tenantId, token);
+  const ran = await signIn(clientId);
+  expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: 'from az\n' });
+  const { clientId: other } = await command('identity', 'create', 'another-pipeline');
+  expect(await signIn(other)).toMatchObject({ code: 1, stderr: expect.stringContaining('AADSTS70021') });
 });

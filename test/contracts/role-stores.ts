@@ -108,12 +108,40 @@ export function roleAssignmentStoreContract(makeStores: () => Promise<RoleStores
       const { assignments: store } = await makeStores();
       await store.add(assignment(1));
       await store.add(assignment(2));
-      expect(await store.remove(guid(1))).toBe(true);
-      expect(await store.remove(guid(1))).toBe(false);
-      expect(await store.remove(guid(2), assignment(2, { roleId: guid(201) }))).toBe(false);
-      expect(await store.remove(guid(2), assignment(2, { principalId: guid(101) }))).toBe(false);
+      expect(await store.remove({ id: guid(1) })).toBe('removed');
+      expect(await store.remove({ id: guid(1) })).toBe('missing');
+      for (const other of [{ roleId: guid(201) }, { principalId: guid(101) }, { scope: '/' }])
+        expect(await store.remove({ id: guid(2), was: assignment(2, other) })).toBe('missing');
       expect(await store.list()).toEqual([assignment(2)]);
-      expect(await store.remove(guid(2), assignment(2))).toBe(true);
+      expect(await store.remove({ id: guid(2), was: assignment(2) })).toBe('removed');
+    });
+
+    it('keeps the last that gives one of some roles at a scope without a condition, of two removed at once too', async () => {
+      const { assignments: store } = await makeStores();
+      const unlessLastOf = [guid(200), guid(201)];
+      const at = (n: number, more: Partial<RoleAssignment> = {}) =>
+        store.add(assignment(n, { scope: subscription, principalId: guid(100 + n), ...more }));
+      const remove = (n: number) => store.remove({ id: guid(n), unlessLastOf });
+      await at(1);
+      // None of these counts: under a condition, of another role, at another scope, of a name that begins alike.
+      await at(2, { condition: 'c' });
+      await at(3, { roleId: guid(202) });
+      await at(4, { scope: `${subscription}/resourceGroups/a` });
+      await at(5, { scope: '/' });
+      await at(6, { scope: `${subscription}0` });
+      expect(await remove(1)).toBe('last');
+      for (let n = 10; n < 20; n += 2) {
+        await at(n, { roleId: guid(201) });
+        expect(await remove(n === 10 ? 1 : n - 1)).toBe('removed');
+        await at(n + 1);
+        expect((await Promise.all([remove(n), remove(n + 1)])).sort()).toEqual(['last', 'removed']);
+        // Whichever it was, the next round begins with one.
+        await store.remove({ id: guid(n) });
+        await at(n + 1);
+      }
+      await at(30);
+      expect(await remove(19)).toBe('removed');
+      expect(await store.remove({ id: guid(30) })).toBe('removed');
     });
 
     it('puts: makes, changes what may change, and tells what stands in the way', async () => {
@@ -176,7 +204,7 @@ export function roleAssignmentStoreContract(makeStores: () => Promise<RoleStores
       const { assignments: store, definitions } = await makeStores();
       const ask = () => store.put(write(1, { roleId: guid(300) }, { isCustomRole: true }));
       expect(await ask()).toEqual({ outcome: 'roleAbsent' });
-      await definitions.put(definition(300), 10);
+      await put(definitions, definition(300));
       expect(await ask()).toMatchObject({ outcome: 'created' });
     });
 
@@ -195,6 +223,11 @@ export function roleAssignmentStoreContract(makeStores: () => Promise<RoleStores
   });
 }
 
+/** A new role, as far as who writes it knows. */
+function put(store: RoleDefinitionStore, role: RoleDefinition, most = 10) {
+  return store.put({ definition: role, was: undefined, most });
+}
+
 /** Defines the suite; `makeStores` gives empty stores each time. */
 export function roleDefinitionStoreContract(makeStores: () => Promise<RoleStores>): void {
   describe('role definition store', () => {
@@ -202,7 +235,7 @@ export function roleDefinitionStoreContract(makeStores: () => Promise<RoleStores
       const { definitions: store } = await makeStores();
       const foreign = definition(3, { tenantId: guid(902), name: 'Role 1' });
       for (const added of [definition(2), foreign, definition(1)])
-        expect(await store.put(added, 10)).toBe('created');
+        expect(await put(store, added)).toBe('created');
       expect(await store.list(guid(900))).toEqual([definition(1), definition(2)]);
       expect(await store.byIds([guid(3), guid(1), guid(9)])).toEqual([definition(1), foreign]);
       expect(await store.byIds([])).toEqual([]);
@@ -210,50 +243,72 @@ export function roleDefinitionStoreContract(makeStores: () => Promise<RoleStores
 
     it('replaces a role, which keeps when and by whom it was made', async () => {
       const { definitions: store } = await makeStores();
-      await store.put(definition(1), 1);
+      await put(store, definition(1));
       const next = definition(1, { name: 'ROLE 1', actions: [], created: 8, updated: 9, createdBy: guid(9) });
-      expect(await store.put(next, 1)).toBe('updated');
+      expect(await store.put({ definition: next, was: definition(1), most: 1 })).toBe('updated');
       expect(await store.list(guid(900))).toEqual([{ ...next, created: 1, createdBy: guid(101) }]);
+    });
+
+    it('neither replaces nor removes a role that is not what its writer saw', async () => {
+      const { definitions: store } = await makeStores();
+      const wider = definition(1, { assignableScopes: [subscription, `/subscriptions/${guid(902)}`] });
+      await put(store, wider);
+      const write = { definition: definition(1, { name: 'mine' }), most: 10 };
+      for (const was of [undefined, definition(1), { ...wider, updated: 3 }])
+        expect(await store.put({ ...write, was })).toBe('changed');
+      expect(await store.remove(definition(1))).toBe('changed');
+      expect(await store.list(guid(900))).toEqual([wider]);
+      expect(await store.put({ ...write, was: { ...wider } })).toBe('updated');
+      expect(await store.put({ definition: definition(2), was: definition(2), most: 10 })).toBe('changed');
+    });
+
+    it('of several who replace what they saw, one does', async () => {
+      const { definitions: store } = await makeStores();
+      await put(store, definition(1));
+      const puts = [1, 2, 3, 4].map((n) =>
+        store.put({ definition: definition(1, { updated: 10 + n }), was: definition(1), most: 10 }),
+      );
+      expect((await Promise.all(puts)).sort()).toEqual(['changed', 'changed', 'changed', 'updated']);
     });
 
     it('refuses names that are taken, ids of another tenant, and too many', async () => {
       const { definitions: store } = await makeStores();
-      await store.put(definition(1), 10);
-      await store.put(definition(2), 10);
-      expect(await store.put(definition(3, { name: 'rOLE 1' }), 10)).toBe('taken');
-      expect(await store.put(definition(2, { name: 'role 1' }), 10)).toBe('taken');
-      expect(await store.put(definition(1, { tenantId: guid(902) }), 10)).toBe('foreign');
-      expect(await store.put(definition(3), 2)).toBe('full');
-      expect(await store.put(definition(3, { tenantId: guid(902) }), 2)).toBe('created');
+      await put(store, definition(1));
+      await put(store, definition(2));
+      expect(await put(store, definition(3, { name: 'rOLE 1' }))).toBe('taken');
+      expect(await put(store, definition(2, { name: 'role 1' }))).toBe('taken');
+      expect(await put(store, definition(1, { tenantId: guid(902) }))).toBe('foreign');
+      expect(await put(store, definition(3), 2)).toBe('full');
+      expect(await put(store, definition(3, { tenantId: guid(902) }), 2)).toBe('created');
       expect(await store.list(guid(900))).toEqual([definition(1), definition(2)]);
     });
 
     it('of several at once with one name, one is made', async () => {
       const { definitions: store } = await makeStores();
-      const puts = [1, 2, 3, 4].map((n) => store.put(definition(n, { name: 'Same' }), 10));
+      const puts = [1, 2, 3, 4].map((n) => put(store, definition(n, { name: 'Same' })));
       expect((await Promise.all(puts)).sort()).toEqual(['created', 'taken', 'taken', 'taken']);
     });
 
     it('removes a role that is assigned to nobody', async () => {
       const { definitions: store, assignments } = await makeStores();
-      await store.put(definition(1), 10);
+      await put(store, definition(1));
       await assignments.add(assignment(5, { roleId: guid(1) }));
-      expect(await store.remove(guid(1))).toBe('assigned');
-      await assignments.remove(guid(5));
-      expect(await store.remove(guid(1))).toBe('removed');
-      expect(await store.remove(guid(1))).toBe('missing');
+      expect(await store.remove(definition(1))).toBe('assigned');
+      await assignments.remove({ id: guid(5) });
+      expect(await store.remove(definition(1))).toBe('removed');
+      expect(await store.remove(definition(1))).toBe('missing');
     });
 
     it('a role and an assignment of it, removed and made at the same time, do not miss each other', async () => {
       const { definitions: store, assignments } = await makeStores();
       for (let n = 1; n <= 5; n += 1) {
-        await store.put(definition(n), 10);
-        const [removed, put] = await Promise.all([
-          store.remove(guid(n)),
+        await put(store, definition(n));
+        const [removed, made] = await Promise.all([
+          store.remove(definition(n)),
           assignments.put(write(100 + n, { roleId: guid(n) }, { isCustomRole: true })),
         ]);
         const outcome = removed === 'removed' ? 'roleAbsent' : 'created';
-        expect([removed, put.outcome]).toEqual([removed, outcome]);
+        expect([removed, made.outcome]).toEqual([removed, outcome]);
       }
     });
   });

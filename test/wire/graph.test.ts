@@ -3,6 +3,7 @@
  * users, groups, applications, service principals and credentials; that lists page and filter; and that nobody reads
  * without a token for Graph, or writes without administering the directory.
  */
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   makeIdentity,
@@ -78,6 +79,8 @@ const group = (name: string) => ({
   securityEnabled: true,
 });
 const toObject = (id: string) => ({ '@odata.id': `https://graph.microsoft.com/v1.0/directoryObjects/${id}` });
+
+const deep = (levels: number): unknown => (levels === 0 ? 1 : { in: deep(levels - 1) });
 
 describe('callers', () => {
   test('without a token, or with one for another resource, get 401 and a challenge', async () => {
@@ -428,6 +431,11 @@ describe('applications and service principals', () => {
       { web: { implicitGrantSettings: { enableIdTokenIssuance: true } } },
       { identifierUris: ['not a uri'] },
       { publicClient: { redirectUris: ['javascript'] } },
+      { web: { redirectUris: ['javascript:alert(1)'] } },
+      { info: deep(33) },
+      { unknown: deep(33) },
+      { web: { redirectUris: ['http://web.example/cb'] } },
+      { spa: { redirectUris: ["https://x;script-src'unsafe-inline'/cb"] } },
     ]) {
       expect([refused, (await graph('PATCH', `/applications/${app.id}`, refused)).status]).toEqual([
         refused,
@@ -438,6 +446,38 @@ describe('applications and service principals', () => {
     expect(
       (await graph('PATCH', `/applications/${app.id}`, { ...whole, displayName: 'renamed' })).status,
     ).toBe(204);
+  });
+
+  test('an identifier URI is an audience: of one application, in the form of token that it asks for', async () => {
+    const uri = 'https://api.example/orders';
+    const app = await made('POST', '/applications', { displayName: 'orders', identifierUris: [uri] });
+    const claims = async () => decodeJwt(await tokenFor(server, { resource: uri }));
+    // Without a service principal there is nobody whom a token could be for.
+    await expect(claims()).rejects.toThrow(/500011/);
+    const bad = { appId: app.appId, keyCredentials: [{ key: 'bm90IGEgY2VydGlmaWNhdGU=' }] };
+    expect((await graph('POST', '/servicePrincipals', bad)).status).toBe(400);
+    expect((await graph('GET', `/servicePrincipals/appId=${app.appId}`)).status).toBe(404);
+    const principal = await made('POST', '/servicePrincipals', { appId: app.appId });
+    expect(await claims()).toMatchObject({ aud: uri, ver: '1.0', appid: server.clientId });
+    await made('PATCH', `/applications/${app.id}`, { api: { requestedAccessTokenVersion: 2 } }, 204);
+    expect(await claims()).toMatchObject({
+      aud: app.appId,
+      ver: '2.0',
+      azp: server.clientId,
+      iss: `https://login.microsoftonline.com/${server.tenantId}/v2.0`,
+    });
+    const second = { displayName: 'orders too', identifierUris: ['api://orders-too', uri] };
+    const refused = await graph('POST', '/applications', second);
+    expect(refused.status).toBe(400);
+    expect(refused.json.error.message).toContain('identifierUris already exists');
+    await made('PATCH', `/applications/${app.id}`, { identifierUris: [uri, 'api://orders'] }, 204);
+    expect(decodeJwt(await tokenFor(server, { resource: 'api://orders' })).aud).toBe(app.appId);
+    await made('PATCH', `/servicePrincipals/${principal.id}`, { accountEnabled: false }, 204);
+    await expect(claims()).rejects.toThrow(/500011/);
+    await made('PATCH', `/servicePrincipals/${principal.id}`, { accountEnabled: true }, 204);
+    await made('PATCH', `/applications/${app.id}`, { identifierUris: [] }, 204);
+    await expect(claims()).rejects.toThrow(/500011/);
+    expect((await graph('POST', '/applications', second)).status).toBe(201);
   });
 
   test('certificates are those of the list that is sent, and sign in', async () => {
@@ -629,6 +669,36 @@ describe('lists', () => {
   test.each(['$top=0', '$top=1000', '$top=x', '$skiptoken=forged'])('refuse %s', async (option) => {
     expect((await graph('GET', `/users?${option}`)).status).toBe(400);
   });
+});
+
+test('JSON that is nested as deep as a body can be is refused, and nothing breaks', async () => {
+  const levels = 50_000;
+  const nested = `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
+  for (const member of ['info', 'unknown', 'web']) {
+    const reply = await send(server, {
+      host: 'graph.microsoft.com',
+      method: 'POST',
+      path: '/v1.0/applications',
+      headers: { Authorization: `Bearer ${admin}`, 'Content-Type': 'application/json' },
+      body: `{"displayName":"deep","${member}":${nested}}`,
+    });
+    expect(reply.status, member).toBe(400);
+  }
+});
+
+test('names with a U+0000 in them are nobody’s', async () => {
+  const group = '00000000-0000-4000-8000-000000000000';
+  for (const path of [
+    'users/a%00b',
+    'users/%00',
+    'groups/%00',
+    'applications/appId=%00',
+    'servicePrincipals/x%00',
+  ])
+    expect((await graph('GET', `/${path}`)).status, path).toBe(404);
+  expect((await graph('DELETE', `/groups/${group}/members/%00/$ref`)).status).toBe(404);
+  for (const filter of ["id eq 'x\0'", "userPrincipalName eq '\0'", "startswith(displayName,'\0')"])
+    expect((await filtered('users', filter)).status, filter).toBe(400);
 });
 
 test('other paths and verbs are 400 and 404 in the words of Graph, with the ids of the request', async () => {

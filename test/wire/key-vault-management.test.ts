@@ -466,6 +466,30 @@ describe('the resource provider', () => {
     }
   });
 
+  test('has each part from the version on that brought it', async () => {
+    await put('dated');
+    const parts: readonly (readonly [string, string, string, string])[] = [
+      ['networkSecurityPerimeterConfigurations', '2026-04-01', '2026-02-01', '2025-05-01'],
+      ['keys', '2019-09-01', '2018-02-14', '2016-10-01'],
+      ['privateEndpointConnections', '2018-02-14', '2016-10-01', '2015-06-01'],
+    ];
+    for (const [part, since, ...before] of parts) {
+      expect((await call('GET', `${vaultAt('dated')}/${part}${v(since)}`)).status).toBe(200);
+      for (const version of before) {
+        const refused = await call('GET', `${vaultAt('dated')}/${part}${v(version)}`);
+        expect([refused.status, refused.json.error.code]).toEqual([404, 'InvalidResourceType']);
+        expect(refused.json.error.message).toMatch(
+          `The resource type 'vaults/${part}' could not be found in the namespace 'Microsoft.KeyVault' for api version '${version}'. The supported api-versions are '${since}`,
+        );
+      }
+    }
+    const pools = `${root}/providers/Microsoft.KeyVault/managedHSMs`;
+    expect((await call('GET', `${pools}${v('2021-04-01-preview')}`)).status).toBe(200);
+    expect((await call('GET', `${pools}${v('2019-09-01')}`)).status).toBe(404);
+    const deleted = `${root}/providers/Microsoft.KeyVault/deletedVaults`;
+    expect((await call('GET', `${deleted}${v('2015-06-01')}`)).status).toBe(404);
+  });
+
   test('has no managed HSM pools, and says so', async () => {
     expect((await call('GET', `${root}/providers/Microsoft.KeyVault/managedHSMs${az}`)).json).toEqual({
       value: [],

@@ -95,9 +95,10 @@ describe.each(keyRows)('$operation', (row) => {
     const refused = await request(row, as);
     expect([refused.status, refused.json.error.innererror]).toEqual([403, { code: 'ForbiddenByPolicy' }]);
     const { message } = refused.json.error as { message: string };
-    // In what case Azure writes wrapKey and unwrapKey here is not known.
-    expect(message.toLowerCase()).toBe(
-      `the user, group or application 'appid=${stranger.clientId};oid=${stranger.objectId};iss=https://sts.windows.net/${server.tenantId}/' does not have keys ${permission} permission on key vault 'policies;location=local'. for help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`,
+    // As the API document spells the permissions of policies.
+    const spelt = permission.replace('wrapkey', 'wrapKey');
+    expect(message).toBe(
+      `The user, group or application 'appid=${stranger.clientId};oid=${stranger.objectId};iss=https://sts.windows.net/${server.tenantId}/' does not have keys ${spelt} permission on key vault 'policies;location=local'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`,
     );
     await allow([permission]);
     expect((await request(row, as)).status).not.toBe(403);

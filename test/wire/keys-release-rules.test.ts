@@ -42,6 +42,19 @@ describe('the rules', () => {
   });
   afterAll(() => it.close());
 
+  test('hold for the second version of a key that is made at the same time as its first', async () => {
+    const bodies = [exportable(policy(1), { immutable: true }), exportable(policy(2)), { kty: 'EC-HSM' }];
+    for (const name of ['at-once0', 'at-once1', 'at-once2', 'at-once3']) {
+      const replies = await Promise.all(bodies.map((body) => call('POST', `/keys/${name}/create`, body)));
+      const made = replies.filter(({ status }) => status === 200);
+      const exports = new Set(made.map(({ json }) => json.attributes.exportable));
+      expect([name, exports.size]).toEqual([name, 1]);
+      // Nothing comes after what was made to be the last word.
+      const { release_policy: last } = (await call('GET', `/keys/${name}`)).json;
+      expect([name, last?.immutable === true]).toEqual([name, replies[0]?.status === 200]);
+    }
+  });
+
   const noPolicy = { kty: 'EC-HSM', attributes: { exportable: true } };
   const noExport = (more: object = {}) => ({ kty: 'EC-HSM', release_policy: { data: policy(1) }, ...more });
   test.each<[what: string, body: () => object, message: string]>([

@@ -13,7 +13,13 @@ import { SecretClient } from '@azure/keyvault-secrets';
 import { decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { manualClock } from '../support/identity.ts';
-import { makeIdentity, type RawResponse, startTestServer, type TestServer } from '../support/server.ts';
+import {
+  makeIdentity,
+  type RawResponse,
+  startTestServer,
+  type TestServer,
+  tokenFor,
+} from '../support/server.ts';
 import {
   azureLogin,
   makeCertificate,
@@ -242,6 +248,28 @@ describe('certificate assertions', () => {
     await expectRefused(await ask(used), 700027);
   });
 
+  test('replayed without a jti under another signature of the same are known too', async () => {
+    const ec = await makeCertificate(clock.now(), 'ec');
+    await server.control('identity add-certificate', { identity: client.objectId, certificate: ec.pem });
+    const header = { alg: 'ES256', x5t: ec.sha1.toString('base64url') };
+    const used = await assertion({ jti: undefined }, header, ec.keys.privateKey);
+    expect((await ask(used)).status).toBe(200);
+    // With (r, s), (r, n - s) is a signature as well.
+    const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+    const [head, claims, signature = ''] = used.split('.');
+    const bytes = Buffer.from(signature, 'base64url');
+    const other = order - BigInt(`0x${bytes.subarray(32).toString('hex')}`);
+    const twin = Buffer.concat([
+      bytes.subarray(0, 32),
+      Buffer.from(other.toString(16).padStart(64, '0'), 'hex'),
+    ]);
+    const replayed = `${head}.${claims}.${twin.toString('base64url')}`;
+    expect(replayed).not.toBe(used);
+    await expectRefused(await ask(replayed, { localAddress: '127.0.0.2' }), 700027);
+    clock.advance(10_001);
+    await expectRefused(await ask(replayed), 700027);
+  });
+
   test('need their type named, and nothing else that proves the client', async () => {
     const form = { client_assertion_type: undefined };
     expect((await ask(await assertion(), { form })).json).toMatchObject({ error: 'invalid_request' });
@@ -360,6 +388,25 @@ describe('federated assertions', () => {
     const forged = await other.sign({ iss: issuer.url });
     other.close();
     await expectRefused(await ask(forged), 700027);
+  });
+
+  test('of this server’s own issuer are taken while their principal may act', async () => {
+    const workload = await makeIdentity(server, 'own-workload');
+    await server.control('identity add-federated', {
+      identity: client.objectId,
+      name: 'own',
+      issuer: `https://sts.windows.net/${server.tenantId}/`,
+      subject: workload.objectId,
+      audience: vaultResource,
+    });
+    const token = await tokenFor(server, { identity: workload });
+    expect((await ask(token)).status).toBe(200);
+    await server.control('identity disable', { identity: workload.objectId });
+    await expectRefused(await ask(token), 700027);
+    await server.control('identity enable', { identity: workload.objectId });
+    expect((await ask(token)).status).toBe(200);
+    await server.control('identity delete', { identity: workload.objectId });
+    await expectRefused(await ask(token), 700027);
   });
 
   test('are for the application that registered them, not for another', async () => {

@@ -390,6 +390,16 @@ describe('codes', () => {
     await server.control('identity disable', { identity: other.objectId });
     expectRefused(await redeem(code), 50057);
   });
+
+  test('of a user who has a new password meanwhile give nothing', async () => {
+    const other = await makeUser(server, 'robbed');
+    const code = location(await signIn(await open(), other)).searchParams.get('code') ?? '';
+    await server.control('identity set-password', {
+      identity: other.objectId,
+      password: 'not what the thief knows',
+    });
+    expectRefused(await redeem(code), 50173);
+  });
 });
 
 test('the pages besides let nobody be sent on', async () => {

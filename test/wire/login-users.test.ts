@@ -304,12 +304,38 @@ describe('passwords', () => {
   test('a new password ends the sessions of the old one', async () => {
     const user = await freshUser();
     const { refresh_token } = (await byPassword(user)).json;
-    clock.advance(1000);
+    // At the very moment of the sign-in: no time tells what came first.
     await server.control('identity set-password', { identity: user.objectId, password: 'another long one' });
     expectRefused(await byPassword(user), 'invalid_grant', 50126);
     expectRefused(await refresh(refresh_token), 'invalid_grant', 50173);
     const { refresh_token: fresh } = (await byPassword({ ...user, password: 'another long one' })).json;
     expect((await refresh(fresh)).status).toBe(200);
+  });
+
+  test('wrong ones are counted by address too, over all names', async () => {
+    // Longer than any password can be: refused like a wrong one, without the slow check.
+    const spray = (name: number, localAddress: string) =>
+      postForm(
+        server,
+        '/organizations/oauth2/v2.0/token',
+        {
+          ...{ client_id: azureCli, grant_type: 'password', scope: vaultScope },
+          ...{ username: `sprayed-${name}@strongroom.local`, password: 'x'.repeat(2000) },
+        },
+        { localAddress },
+      );
+    const replies: RawResponse[] = [];
+    for (let name = 0; name < 300; name += 20)
+      replies.push(
+        ...(await Promise.all(Array.from({ length: 20 }, (_, more) => spray(name + more, '127.0.0.7')))),
+      );
+    expect(new Set(replies.map((reply) => reply.status))).toEqual(new Set([400]));
+    const beyond = await spray(300, '127.0.0.7');
+    expect(beyond.status).toBe(429);
+    expect(Number(beyond.headers['retry-after'])).toBeGreaterThan(0);
+    expect((await spray(300, '127.0.0.8')).status).toBe(400);
+    clock.advance(5 * minute);
+    expect((await spray(300, '127.0.0.7')).status).toBe(400);
   });
 
   test('are nowhere in the audit log, which says who tried', async () => {
@@ -516,6 +542,14 @@ describe('device codes', () => {
     expectRefused(await poll(json.device_code), 'authorization_pending', 70016);
     const right = await wrong.submit({ username: user.userName, password: user.password, action: 'approve' });
     expect(right.text).toContain('You have signed in');
+  });
+
+  test('that were approved give nothing once the user has a new password', async () => {
+    const user = await freshUser();
+    const { json } = await begin();
+    await (await page()).approve(json.user_code, user);
+    await server.control('identity set-password', { identity: user.objectId, password: 'a new password' });
+    expectRefused(await poll(json.device_code), 'invalid_grant', 50173);
   });
 
   test('cannot be guessed: an address has so many tries', async () => {

@@ -175,6 +175,16 @@ describe('the token endpoint', () => {
     expect(wrong.headers['www-authenticate']).toMatch(/^Basic realm="/);
     const empty = await askToken({ headers: { Authorization: 'Basic Og==' }, body });
     expect(empty.status).toBe(400);
+    const right = basic(server.clientId, server.clientSecret);
+    const twice = await askToken({ headers: right, body: `${body}&client_secret=${server.clientSecret}` });
+    expect(twice.json.error).toBe('invalid_request');
+    const another = await askToken({ headers: right, body: `${body}&client_id=${server.tenantId}` });
+    expect(another.json.error).toBe('invalid_request');
+    const same = await askToken({
+      headers: right,
+      body: `${body}&client_id=${server.clientId.toUpperCase()}`,
+    });
+    expect(same.status).toBe(200);
   });
 
   test('names the parameter that is missing', async () => {
@@ -195,6 +205,15 @@ describe('the token endpoint', () => {
       expect(reply.status, name).toBe(400);
       expect(reply.json.error).toBe('invalid_request');
     }
+  });
+
+  test('refuses a form of very many parameters, whose names it would have to compare', async () => {
+    const some = (count: number) => Array.from({ length: count }, (_, index) => `&p${index}=`).join('');
+    const body = without('nothing');
+    expect((await askToken({ body: `${body}${some(90)}` })).status).toBe(200);
+    const reply = await askToken({ body: `${body}${some(200)}` });
+    expect(reply.status).toBe(400);
+    expect(reply.json).toMatchObject({ error: 'invalid_request' });
   });
 
   test('reads forms only, of at most 64 KiB', async () => {
@@ -346,16 +365,16 @@ describe('scopes and resources', () => {
     }
   });
 
-  test('a registered application is a resource, and takes the form of token of the endpoint', async () => {
+  test('a registered application is a resource, of v1.0 unless it asks for more, whichever the endpoint', async () => {
     const { clientId } = await freshIdentity();
-    const v2 = decodeJwt(
+    const token = decodeJwt(
       (await askToken({ form: { scope: `api://${clientId}/.default` } })).json.access_token,
     );
-    expect(v2).toMatchObject({
+    expect(token).toMatchObject({
       aud: `api://${clientId}`,
-      ver: '2.0',
-      iss: `https://login.microsoftonline.com/${server.tenantId}/v2.0`,
-      azp: server.clientId,
+      ver: '1.0',
+      iss: `https://sts.windows.net/${server.tenantId}/`,
+      appid: server.clientId,
     });
     const v1 = await askToken({
       path: `/${server.tenantId}/oauth2/token`,

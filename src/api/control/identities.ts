@@ -1,7 +1,9 @@
 /** Operators' commands on identities: applications and managed identities, their secrets and their roles. */
 import * as v from 'valibot';
 import { vaultScope } from '../../authorization/authorize.ts';
-import { findRole } from '../../authorization/roles.ts';
+import { mostAssignments } from '../../authorization/role-assignments.ts';
+import { isAssignable } from '../../authorization/role-definitions.ts';
+import { keysAbove } from '../../authorization/scopes.ts';
 import { Failure } from '../../core/errors.ts';
 import { principalTypeOf } from '../../identity/principal-type.ts';
 import {
@@ -15,8 +17,10 @@ import {
 import {
   allPrincipals,
   assignmentView,
+  assignmentViews,
   credentialView,
   knownPrincipal,
+  knownRole,
   knownVault,
   principalsNamed,
   principalView,
@@ -91,14 +95,14 @@ export const identityOperations: Readonly<Record<string, ControlOperation>> = {
         identity === undefined
           ? await deps.assignments.list()
           : await deps.assignments.ofPrincipals([(await knownPrincipal(deps, identity)).objectId]);
-      return { grants: rows.map(assignmentView) };
+      return { grants: await assignmentViews(deps, rows) };
     },
   }),
   'identity revoke': operation({
     audit: 'RoleAssignmentDelete',
     input: v.strictObject({ id: v.string() }),
     run: async (deps, { id }) => {
-      if (!(await deps.assignments.remove(id)))
+      if ((await deps.assignments.remove({ id })) === 'missing')
         throw new Failure('notFound', `There is no role assignment '${id}'.`);
       return { removed: id };
     },
@@ -167,8 +171,7 @@ async function grantRole(
   input: { identity: string; role: string; vault?: string | undefined; scope?: string | undefined },
 ): Promise<object> {
   const principal = await knownPrincipal(deps, input.identity);
-  const role = findRole(input.role);
-  if (role === undefined) throw new Failure('notFound', `There is no role '${input.role}'.`);
+  const role = await knownRole(deps, input.role);
   const scope = input.vault === undefined ? input.scope : vaultScope(await knownVault(deps, input.vault));
   if (scope === undefined || (scope !== '/' && !/^\/subscriptions\/[^/]+(?:\/[^/]+)*$/i.test(scope))) {
     throw new Failure(
@@ -176,14 +179,23 @@ async function grantRole(
       'A scope is a vault (--vault NAME), or an id that begins with /subscriptions/.',
     );
   }
-  const assignment = await deps.assignments.add({
-    id: deps.random.guid(),
-    tenantId: principal.tenantId,
-    principalId: principal.objectId,
-    roleId: role.id,
-    scope,
-    created: deps.clock.now(),
-    principalType: principalTypeOf(principal),
+  if (!isAssignable(role, keysAbove(scope, principal.tenantId)))
+    throw new Failure('badParameter', `The role '${role.name}' cannot be given at that scope.`);
+  const result = await deps.assignments.put({
+    assignment: {
+      id: deps.random.guid(),
+      tenantId: principal.tenantId,
+      principalId: principal.objectId,
+      roleId: role.id,
+      scope,
+      created: deps.clock.now(),
+      principalType: principalTypeOf(principal),
+    },
+    // Operators may give roles on what is yet to be made.
+    place: {},
+    isCustomRole: role.tenantId !== undefined,
+    most: mostAssignments,
   });
-  return assignmentView(assignment);
+  if (!('assignment' in result)) throw new Failure('notFound', `There is no role '${input.role}'.`);
+  return assignmentView(result.assignment, role.name);
 }

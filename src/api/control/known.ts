@@ -1,8 +1,8 @@
 /** What operators name, found; and principals as commands show them. */
 import type { RoleAssignment } from '../../authorization/role-assignments.ts';
-import { findRole } from '../../authorization/roles.ts';
+import { findRole, type Role } from '../../authorization/roles.ts';
 import { Failure } from '../../core/errors.ts';
-import { isGuid } from '../../core/names.ts';
+import { foldCase, isGuid } from '../../core/names.ts';
 import type { Page } from '../../core/paging.ts';
 import type { Vault } from '../../domain/vaults/vault.ts';
 import type { ClientCredential, PrincipalRecord } from '../../identity/principals.ts';
@@ -70,7 +70,32 @@ export function credentialView(credential: ShownCredential) {
   };
 }
 
-export function assignmentView(assignment: RoleAssignment) {
-  const { id, principalId, roleId, scope } = assignment;
-  return { id, principalId, role: findRole(roleId)?.name ?? roleId, scope };
+/** A built-in role or one of the tenant's own, by name or GUID, without regard to case. */
+export async function knownRole(
+  { definitions, tenant }: Pick<ControlDeps, 'definitions' | 'tenant'>,
+  idOrName: string,
+): Promise<Role> {
+  const asked = foldCase(idOrName);
+  const isAsked = (role: Role) => role.id === asked || foldCase(role.name) === asked;
+  const role = findRole(idOrName) ?? (await definitions.list(tenant.id)).find(isAsked);
+  if (role === undefined) throw new Failure('notFound', `There is no role '${idOrName}'.`);
+  return role;
+}
+
+/** Role assignments with the names of their roles. */
+export async function assignmentViews(
+  { definitions }: Pick<ControlDeps, 'definitions'>,
+  assignments: readonly RoleAssignment[],
+) {
+  const ids = new Set(assignments.map(({ roleId }) => roleId));
+  const own = await definitions.byIds([...ids].filter((id) => findRole(id) === undefined));
+  const names = new Map(own.map(({ id, name }) => [id, name]));
+  return assignments.map((assignment) =>
+    assignmentView(assignment, findRole(assignment.roleId)?.name ?? names.get(assignment.roleId)),
+  );
+}
+
+/** A role that is gone is shown by its id. */
+export function assignmentView({ id, principalId, roleId, scope }: RoleAssignment, role: string = roleId) {
+  return { id, principalId, role, scope };
 }

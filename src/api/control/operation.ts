@@ -1,6 +1,7 @@
 /** One operation of an operator's command, as a row, and what it works on. */
 import type * as v from 'valibot';
 import type { RoleAssignmentStore } from '../../authorization/role-assignments.ts';
+import type { RoleDefinitionStore } from '../../authorization/role-definitions.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
@@ -19,6 +20,7 @@ export interface ControlDeps {
   readonly principals: PrincipalStore;
   readonly hasher: SecretHasher;
   readonly assignments: RoleAssignmentStore;
+  readonly definitions: Pick<RoleDefinitionStore, 'byIds' | 'list'>;
   readonly addSecret: (input: { objectId: string; expires: number }) => Promise<{
     credential: { keyId: string; hint: string; expires: number };
     secret: SecretBytes;

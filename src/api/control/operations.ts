@@ -113,6 +113,7 @@ function vaultView(deps: ControlDeps, vault: Vault) {
     enablePurgeProtection,
     publicNetworkAccess,
     networkRules,
+    connections,
     accessPolicies,
   } = vault;
   return {
@@ -127,6 +128,7 @@ function vaultView(deps: ControlDeps, vault: Vault) {
     enablePurgeProtection,
     publicNetworkAccess,
     networkRules,
+    privateEndpoints: connections.filter(({ status }) => status === 'Approved').map((each) => each.name),
     accessPolicies,
     created: new Date(vault.created).toISOString(),
   };

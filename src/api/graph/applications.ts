@@ -1,5 +1,6 @@
 /** Applications in Graph: the registration behind a service principal, which may have none. */
 import * as v from 'valibot';
+import { Failure } from '../../core/errors.ts';
 import {
   changePrincipal,
   createApplication,
@@ -7,6 +8,8 @@ import {
   type PrincipalDetail,
   type PrincipalRecord,
 } from '../../identity/principals.ts';
+import { isUsableRedirect } from '../../identity/redirect-uris.ts';
+import { readIdentifierUris } from '../../identity/resource-applications.ts';
 import { keyCredentials, passwordRoutes, putCertificates } from './credentials.ts';
 import { federatedRoutes } from './federated.ts';
 import { findApplication, isApplication } from './find.ts';
@@ -46,7 +49,12 @@ const uris = v.pipe(
   ),
   v.maxLength(256),
 );
-const platform = v.nullish(v.looseObject({ redirectUris: v.nullish(uris) }));
+const mostRedirects = 256;
+const redirects = v.pipe(
+  v.array(v.pipe(v.string(), v.check(isUsableRedirect, 'It is no address that a browser may be sent to.'))),
+  v.maxLength(mostRedirects),
+);
+const platform = v.nullish(v.looseObject({ redirectUris: v.nullish(redirects) }));
 const noImplicitGrant = v.nullish(
   v.object({
     enableAccessTokenIssuance: v.nullish(v.literal(false, 'The implicit grant is not supported.')),
@@ -54,7 +62,7 @@ const noImplicitGrant = v.nullish(
   }),
 );
 const web = v.nullish(
-  v.looseObject({ redirectUris: v.nullish(uris), implicitGrantSettings: noImplicitGrant }),
+  v.looseObject({ redirectUris: v.nullish(redirects), implicitGrantSettings: noImplicitGrant }),
 );
 const members = {
   description: v.nullish(v.pipe(v.string(), v.maxLength(1024))),
@@ -122,6 +130,7 @@ export const applicationRoutes: readonly GraphRoute[] = [
       const { objectId, applicationId = '' } = await findApplication(call);
       const { body, deps } = call;
       changedDetail({}, body);
+      await assertUrisFree(call, body.identifierUris, objectId);
       if (body.keyCredentials) await putCertificates(call, objectId, body.keyCredentials);
       await changePrincipal(deps.store, objectId, (was) => ({
         ...was,
@@ -161,6 +170,7 @@ async function create(call: GraphCall<v.InferOutput<typeof newApplication>>): Pr
     awaitsServicePrincipal: true,
   };
   const { displayName } = body;
+  await assertUrisFree(call, body.identifierUris);
   const made = await createApplication(deps, { tenantId: tenant.id, displayName, detail });
   try {
     if (body.keyCredentials) await putCertificates(call, made.objectId, body.keyCredentials);
@@ -170,6 +180,21 @@ async function create(call: GraphCall<v.InferOutput<typeof newApplication>>): Pr
     throw error;
   }
   return { ...(await reply(call, made)), status: 201 };
+}
+
+/** Two writers at once may get past this: a URI that two applications have is then the older one's. */
+async function assertUrisFree(
+  { deps, tenant }: GraphCall<unknown>,
+  uris: readonly string[] | null | undefined,
+  objectId?: string,
+): Promise<void> {
+  if (uris === null || uris === undefined || uris.length === 0) return;
+  const owners = await readIdentifierUris(deps.store, tenant.id);
+  if (uris.every((uri) => (owners.get(uri) ?? objectId) === objectId)) return;
+  throw new Failure(
+    'badParameter',
+    'Another object with the same value for property identifierUris already exists.',
+  );
 }
 
 function changedDetail(was: PrincipalDetail, body: Given): PrincipalDetail {

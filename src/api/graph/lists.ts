@@ -48,8 +48,7 @@ export async function listEntities(call: GraphCall<unknown>, set: EntitySet): Pr
   const value: Wire[] = [];
   for (const record of page.items) value.push(chosen(call.query, await set.wire(record, call), set.usual));
   const counted = call.query.get('$count')?.toLowerCase() === 'true' && after === undefined;
-  const all = { filter, limit: Number.POSITIVE_INFINITY, after: undefined };
-  const count = counted ? (await matching(call, set, all)).items.length : undefined;
+  const count = counted ? await countMatching(call, set, filter) : undefined;
   return listReply(call, { name: set.name, value, count, next: page.next });
 }
 
@@ -90,6 +89,22 @@ function chosen(query: Query, entity: Wire, usual?: readonly string[]): Wire {
   return Object.fromEntries(
     Object.entries(entity).filter(([name]) => name.startsWith('@') || wanted.includes(name)),
   );
+}
+
+/** Page by page: how many there are is not how many fit into memory. */
+async function countMatching(
+  call: GraphCall<unknown>,
+  set: EntitySet,
+  filter: Filter | undefined,
+): Promise<number> {
+  let count = 0;
+  let after: string | undefined;
+  do {
+    const page: Page<PrincipalRecord> = await matching(call, set, { filter, limit: scanPage, after });
+    count += page.items.length;
+    after = page.next;
+  } while (after !== undefined);
+  return count;
 }
 
 async function matching(

@@ -48,6 +48,8 @@ export function parseFilter(text: string, filterable: Filterable): Filter {
 
 function tokensOf(text: string): Token[] {
   if (text.length > longestFilter) throw unsupported('The filter is too long.');
+  // What is looked up must be what the database's text can hold.
+  if (text.includes('\0')) throw invalid();
   const tokens: Token[] = [];
   const end = text.trimEnd().length;
   const form = new RegExp(tokenForm);

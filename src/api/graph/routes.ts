@@ -13,6 +13,7 @@ import { bearerToken } from '../connection.ts';
 import { type Answer, type Exchange, header } from '../exchange.ts';
 import type { HostTarget } from '../hosts.ts';
 import { applicationRoutes } from './applications.ts';
+import { resourceNotFound } from './find.ts';
 import { groupRoutes } from './groups.ts';
 import { objectRoutes } from './objects.ts';
 import { organizationRoutes } from './organization.ts';
@@ -141,7 +142,11 @@ function findRoute(router: Router, exchange: Exchange): Found {
     throw new Failure('unknownSegment', `Resource not found for the segment '${shown}'.`);
   }
   const params: Record<string, string> = {};
-  for (const [name, value] of Object.entries(found.params)) params[name] = value ?? '';
+  for (const [name, value = ''] of Object.entries(found.params)) {
+    // PostgreSQL's text holds no U+0000, and nothing of ours has it in its name.
+    if (value.includes('\0')) throw resourceNotFound(value);
+    params[name] = value;
+  }
   return { route: found.store as GraphRoute, params, version: version.toLowerCase(), path };
 }
 

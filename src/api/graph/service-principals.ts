@@ -141,8 +141,9 @@ async function create(call: GraphCall<v.InferOutput<typeof newServicePrincipal>>
     );
   }
   await objectsOf(call, body['owners@odata.bind']);
+  // What can be refused comes first, so that a request is not carried out by half.
+  if (body.keyCredentials?.length) await putCertificates(call, application.objectId, body.keyCredentials);
   const made = await addServicePrincipal(deps.store, application.objectId, body.accountEnabled ?? true);
-  if (body.keyCredentials?.length) await putCertificates(call, made.objectId, body.keyCredentials);
   const described = await changePrincipal(deps.store, made.objectId, (was) => changed(was, body));
   return { ...(await reply(call, described)), status: 201 };
 }

@@ -214,6 +214,14 @@ export function isEmpty(value: unknown): boolean {
   return typeof value === 'object' && Object.values(value).every(isEmpty);
 }
 
+/** Levels of what is kept as it is sent; a manifest's deepest member has five. */
+const deepest = 32;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
+}
+
 /** What the server says of an object; a client that sends it back is not asking for anything. */
 const readOnly = ['id', 'createdDateTime', 'deletedDateTime'];
 
@@ -228,6 +236,9 @@ export function declaredMembers(
   const kept: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(body)) {
     if (names.known.includes(name) || readOnly.includes(name) || name.startsWith('@odata.')) continue;
+    // Whoever looks through it, or writes it down, would run out of stack.
+    if (isDeeper(value, deepest))
+      throw new Failure('badParameter', `The property '${name.slice(0, 64)}' is nested too deeply.`);
     if (names.declared.includes(name)) kept[name] = value;
     else if (!isEmpty(value)) {
       throw new Failure('badParameter', `The property '${name.slice(0, 64)}' is not supported.`);

@@ -10,6 +10,7 @@ import { browserKey, formToken, isOwnForm, setCookie } from '../../identity/form
 import { issuerOf, type TokenVersion } from '../../identity/issuer-names.ts';
 import { findPublicClient, nativeClientPath } from '../../identity/public-clients.ts';
 import { isRegisteredRedirect } from '../../identity/redirect-uris.ts';
+import type { UserSignIn } from '../../identity/sign-in.ts';
 import { oauthError } from '../errors.ts';
 import type { Answer } from '../exchange.ts';
 import { type Client, unproven } from './client-authentication.ts';
@@ -17,7 +18,7 @@ import { readForm } from './form.ts';
 import { html, isRefusal, pageAnswer, redirectAnswer } from './pages.ts';
 import type { LoginCall } from './routes.ts';
 import { resourceAsScope } from './scopes.ts';
-import { userCaller, versionFor } from './token-reply.ts';
+import { resourceOf, userCaller } from './token-reply.ts';
 import { parseAsked, signIn } from './user-sessions.ts';
 
 type ResponseMode = 'query' | 'fragment' | 'form_post';
@@ -44,7 +45,7 @@ export async function answerAuthorize(call: LoginCall, endpoint: TokenVersion): 
   try {
     const request = requestOf(call, endpoint, destination);
     if (call.exchange.method === 'GET') return signInPage(call, destination);
-    return await answerForm(call, { endpoint, destination, request });
+    return await answerForm(call, { destination, request });
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return sendBack(call, destination, { failure: error });
@@ -53,7 +54,7 @@ export async function answerAuthorize(call: LoginCall, endpoint: TokenVersion): 
 
 async function answerForm(
   call: LoginCall,
-  { endpoint, destination, request }: { endpoint: TokenVersion; destination: Destination; request: Request },
+  { destination, request }: { destination: Destination; request: Request },
 ): Promise<Answer> {
   const { deps, exchange } = call;
   const form = await readForm(exchange);
@@ -62,20 +63,22 @@ async function answerForm(
   if (!isOwnForm(exchange.request.headers.cookie, exchange.request.url ?? '', shown))
     return signInPage(call, destination, foreignForm());
   if (form.get('action') === 'cancel') throw new Failure('signInDeclined', 'The user declined to sign in.');
-  let user: Awaited<ReturnType<typeof signIn>>;
+  let signedIn: UserSignIn;
   try {
     const userName = (form.get('username') ?? '').trim();
-    user = await signIn(call, { userName, password: form.get('password') ?? '', client });
+    signedIn = await signIn(call, { userName, password: form.get('password') ?? '', client });
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return signInPage(call, destination, error);
   }
+  const { user, passwordId } = signedIn;
   const { tenantId, objectId } = user;
   const { clientId } = client;
-  const version = await versionFor(call, { audience: request.audience, endpoint, tenantId });
+  const { version } = await resourceOf(call, { audience: request.audience, tenantId });
   exchange.principal = userCaller(user, { clientId, issuer: issuerOf(call.issuerNames, version, tenantId) });
   const { scope, challenge, nonce } = request;
-  const code = await deps.codes.issue({ objectId, tenantId, clientId, redirectUri, scope, challenge, nonce });
+  const subject = { objectId, tenantId, passwordId, clientId, redirectUri, scope, challenge, nonce };
+  const code = await deps.codes.issue(subject);
   return sendBack(call, destination, { code });
 }
 

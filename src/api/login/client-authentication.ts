@@ -137,11 +137,19 @@ function credentialsOf(
   const basic = /^Basic ([A-Za-z0-9+/=]+)$/i.exec(call.exchange.request.headers.authorization ?? '')?.[1];
   // RFC 6749 §5.2: a refusal names the scheme by which the client tried to authenticate.
   if (basic !== undefined) call.exchange.challenge = `Basic realm="${call.origin}"`;
+  // RFC 6749 §2.3 again: which of two secrets counts would be a matter of taste.
+  if (basic !== undefined && form.has('client_secret'))
+    throw new Failure(
+      'invalidRequest',
+      'A client secret is given in the form or in the header, not in both.',
+    );
   const [id, secret] =
     basic === undefined
       ? [form.get('client_id'), form.get('client_secret')]
       : Buffer.from(basic, 'base64').toString('utf8').split(/:(.*)/s).map(formDecoded);
   const clientId = (id ?? '').toLowerCase();
+  if (form.has('client_id') && form.get('client_id')?.toLowerCase() !== clientId)
+    throw new Failure('invalidRequest', 'The form and the header name different clients.');
   const isGiven = secret !== undefined && secret !== null && secret !== '';
   return { clientId, secret: isGiven ? SecretBytes.fromText(secret) : undefined };
 }

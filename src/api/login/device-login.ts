@@ -9,7 +9,7 @@ import { assertProven, type Client, unproven } from './client-authentication.ts'
 import { readForm, required } from './form.ts';
 import { type Html, html, isRefusal, pageAnswer } from './pages.ts';
 import type { LoginCall } from './routes.ts';
-import { hasNumbers, userCaller, versionFor } from './token-reply.ts';
+import { hasNumbers, resourceOf, userCaller } from './token-reply.ts';
 import { scopesAsked, signIn } from './user-sessions.ts';
 
 export const deviceLoginPath = '/devicelogin';
@@ -23,8 +23,7 @@ export async function issueDeviceCode(call: LoginCall, endpoint: TokenVersion): 
   assertProven(client);
   const asked = scopesAsked({ call, form, endpoint, client });
   const known = tenantId ?? client.application?.tenantId;
-  if (known !== undefined)
-    await versionFor(call, { audience: asked.scopes.audience, endpoint, tenantId: known });
+  if (known !== undefined) await resourceOf(call, { audience: asked.scopes.audience, tenantId: known });
   const { clientId } = client;
   const issued = await deps.devices.begin({ clientId, tenantId: known, scope: asked.text });
   // The user's browser does not go through the drop-in proxy as the client may: the server's own name finds it.
@@ -74,10 +73,13 @@ async function approve(
   const userName = (form.get('username') ?? '').trim();
   const password = form.get('password') ?? '';
   // The tenant that the client asked for is where the user is looked for.
-  const user = await signIn({ ...call, tenantId: pending.tenantId }, { userName, password, client });
+  const { user, passwordId } = await signIn(
+    { ...call, tenantId: pending.tenantId },
+    { userName, password, client },
+  );
   const issuer = issuerOf(call.issuerNames, '1.0', user.tenantId);
   call.exchange.principal = userCaller(user, { clientId: client.clientId, issuer });
-  if (!(await call.deps.devices.decide(pending, user))) throw noSuchCode();
+  if (!(await call.deps.devices.decide(pending, { objectId: user.objectId, passwordId }))) throw noSuchCode();
 }
 
 function codePage(call: LoginCall, { typed, failure }: { typed: string; failure?: Failure }): Answer {

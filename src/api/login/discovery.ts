@@ -3,6 +3,7 @@ import { Failure } from '../../core/errors.ts';
 import { issuerOf, type TokenVersion } from '../../identity/issuer-names.ts';
 import type { LoginCall } from './routes.ts';
 import { grantTypes } from './token.ts';
+import { graphAudience } from './token-reply.ts';
 
 /** OpenID Connect Discovery 1.0 §3, with the members that Microsoft's libraries read. */
 export function openIdConfiguration(call: LoginCall, version: TokenVersion): object {
@@ -26,7 +27,7 @@ export function openIdConfiguration(call: LoginCall, version: TokenVersion): obj
     end_session_endpoint: `${oauth}/logout`,
     tenant_region_scope: null,
     cloud_instance_name: new URL(call.origin).host,
-    msgraph_host: 'graph.microsoft.com',
+    msgraph_host: new URL(graphAudience(call)).host,
   };
 }
 

@@ -16,6 +16,7 @@ import {
 } from '../../identity/issuer-names.ts';
 import type { LoginGrantStore } from '../../identity/login-grants.ts';
 import { nativeClientPath } from '../../identity/public-clients.ts';
+import type { ResourceFinder } from '../../identity/resource-applications.ts';
 import type { Sessions } from '../../identity/sessions.ts';
 import type { PasswordVerifier } from '../../identity/sign-in.ts';
 import { type Answer, type Exchange, header } from '../exchange.ts';
@@ -34,14 +35,16 @@ export interface LoginDeps extends ClientDeps {
   readonly hosts: Hosts;
   readonly issuer: TokenIssuer;
   readonly tenants: () => Promise<readonly Tenant[]>;
+  readonly findResource: ResourceFinder;
   readonly verifyPassword: PasswordVerifier;
   readonly loginGrants: LoginGrantStore;
   readonly sessions: Sessions;
   readonly codes: AuthorizationCodes;
   readonly devices: DeviceCodes;
-  /** How often an address may ask for device codes, and try user codes. */
+  /** How often an address may ask for device codes, try user codes, and give wrong passwords, of whichever names. */
   readonly deviceCodeLimit: AttemptLimit;
   readonly userCodeLimit: AttemptLimit;
+  readonly passwordLimit: AttemptLimit;
   readonly clock: Clock;
   readonly random: Random;
 }

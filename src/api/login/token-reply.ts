@@ -1,9 +1,9 @@
 /** Tokens and replies: which form of token a resource takes, and what a user's client is told. */
 import { Failure } from '../../core/errors.ts';
-import { isGuid } from '../../core/names.ts';
 import type { Principal } from '../../core/principal.ts';
 import { issuerOf, type TokenVersion } from '../../identity/issuer-names.ts';
 import type { PrincipalRecord } from '../../identity/principals.ts';
+import { tokenVersionOf } from '../../identity/resource-applications.ts';
 import type { Client } from './client-authentication.ts';
 import type { GrantRequest } from './grants/grant.ts';
 import type { LoginCall } from './routes.ts';
@@ -17,18 +17,28 @@ export function hasNumbers(call: LoginCall, endpoint: TokenVersion): boolean {
   return endpoint === '2.0' || call.authority.toLowerCase() === 'adfs';
 }
 
+/** What a token for a resource says of it. */
+export interface Resource {
+  readonly version: TokenVersion;
+  /** `aud`: in v1.0 as it was asked for, in v2.0 the application's client id. */
+  readonly audience: string;
+}
+
 /**
- * The form of token that the resource takes: Azure's own services take v1.0 whichever endpoint was used, registered
- * applications that of the endpoint. Refuses a resource that nobody here stands for.
+ * The form of token that the resource takes, whichever endpoint was used: Azure's own services take v1.0, registered
+ * applications what they ask for. Fails with `invalidResource` for one that nobody here stands for.
  */
-export async function versionFor(
+export async function resourceOf(
   call: LoginCall,
-  of: { audience: string; endpoint: TokenVersion; tenantId: string },
-): Promise<TokenVersion> {
-  if (call.deps.hosts.audienceFamily(of.audience) !== undefined) return '1.0';
-  const appId = of.audience.replace(/^api:\/\//i, '').toLowerCase();
-  const application = isGuid(appId) ? await call.deps.principals.byAppId(appId) : undefined;
-  if (application?.tenantId === of.tenantId) return of.endpoint;
+  of: { audience: string; tenantId: string },
+): Promise<Resource> {
+  const { audience, tenantId } = of;
+  if (call.deps.hosts.audienceFamily(audience) !== undefined) return { version: '1.0', audience };
+  const application = await call.deps.findResource(tenantId, audience);
+  if (application?.appId !== undefined) {
+    const version = tokenVersionOf(application);
+    return { version, audience: version === '1.0' ? audience : application.appId };
+  }
   throw new Failure(
     'invalidResource',
     `The resource principal named ${of.audience.slice(0, 256)} was not found in the tenant named ${of.tenantId}.`,
@@ -69,10 +79,10 @@ export async function replyForUser(
 ): Promise<object> {
   const { issuer: tokens, principals } = call.deps;
   const { tenantId, objectId } = user;
-  const { audience, scp } = scopes;
+  const { scp } = scopes;
   const userName = user.userName ?? '';
   const { clientId, authentication } = client;
-  const version = await versionFor(call, { audience, endpoint, tenantId });
+  const { version, audience } = await resourceOf(call, { audience: scopes.audience, tenantId });
   const issuer = issuerOf(call.issuerNames, version, tenantId);
   call.exchange.principal = userCaller(user, { clientId, issuer });
   const groups = await principals.groupsOf(objectId);
@@ -97,7 +107,7 @@ export async function replyForUser(
       })
     : undefined;
   return {
-    ...timesOf({ call, endpoint }, { ...issued, audience }),
+    ...timesOf({ call, endpoint }, { ...issued, audience: scopes.audience }),
     scope: endpoint === '2.0' ? [...scopes.granted, ...openIdGranted(scopes)].join(' ') : scp,
     access_token: issued.token,
     ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),

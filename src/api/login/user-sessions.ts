@@ -1,16 +1,17 @@
 /** What the grants of users share: the scopes that are asked for, and the session that begins or goes on. */
-import { Failure } from '../../core/errors.ts';
+import { Failure, isFailure } from '../../core/errors.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { TokenVersion } from '../../identity/issuer-names.ts';
 import type { LoginGrant } from '../../identity/login-grants.ts';
 import type { PrincipalRecord } from '../../identity/principals.ts';
-import { disabledUser } from '../../identity/sign-in.ts';
+import { revoked } from '../../identity/sessions.ts';
+import { disabledUser, passwordOf, type UserSignIn } from '../../identity/sign-in.ts';
 import type { Client } from './client-authentication.ts';
 import { required } from './form.ts';
 import type { GrantRequest } from './grants/grant.ts';
 import type { LoginCall } from './routes.ts';
 import { type AskedScopes, resourceAsScope, userScopes } from './scopes.ts';
-import { assertSameTenant, graphAudience, versionFor } from './token-reply.ts';
+import { assertSameTenant, graphAudience, resourceOf } from './token-reply.ts';
 
 export interface Asked {
   /** As it was asked for, to be asked for again. */
@@ -39,27 +40,44 @@ const longestScope = 4096;
 export async function signIn(
   call: LoginCall,
   given: { userName: string; password: string; client: Client },
-): Promise<PrincipalRecord> {
+): Promise<UserSignIn> {
   const { tenantId, deps, exchange } = call;
-  const user = await deps.verifyPassword({
-    userName: given.userName,
-    password: SecretBytes.fromText(given.password),
-    tenantIds: tenantId === undefined ? (await deps.tenants()).map(({ id }) => id) : [tenantId],
-    // For the audit record of a sign-in that fails: whose name it was. What was typed may be anything, a password too.
-    onFound: (found) => {
-      exchange.resourceId = `/tenants/${found.tenantId}/users/${found.objectId}`;
-    },
-  });
-  assertSameTenant(call, user, given.client);
-  return user;
+  const tenantIds = tenantId === undefined ? (await deps.tenants()).map(({ id }) => id) : [tenantId];
+  // One guess each at many names locks none of them: who guesses is counted too.
+  const takeBack = deps.passwordLimit(exchange.clientAddress);
+  const signedIn = await deps
+    .verifyPassword({
+      userName: given.userName,
+      password: SecretBytes.fromText(given.password),
+      tenantIds,
+      // For the audit record of a sign-in that fails: whose name it was. What was typed may be anything, a password too.
+      onFound: (found) => {
+        exchange.resourceId = `/tenants/${found.tenantId}/users/${found.objectId}`;
+      },
+    })
+    .catch((error: unknown) => {
+      if (!isFailure(error, 'invalidGrant')) takeBack();
+      throw error;
+    });
+  takeBack();
+  assertSameTenant(call, signedIn.user, given.client);
+  return signedIn;
 }
 
-/** The user of an earlier sign-in, who must be there still; fails with `invalidGrant`. */
-export async function userOf(call: LoginCall, objectId: string): Promise<PrincipalRecord> {
-  const user = await call.deps.principals.byObjectId(objectId);
+/**
+ * The user of an earlier sign-in, who must be there still, enabled, and have the password of that time: by its key id,
+ * since a time could not tell a sign-in with the old one from a change at the same moment. Fails with `invalidGrant`.
+ */
+export async function userOf(
+  call: LoginCall,
+  { objectId, passwordId }: { objectId: string; passwordId: string },
+): Promise<PrincipalRecord> {
+  const { principals } = call.deps;
+  const user = await principals.byObjectId(objectId);
   if (user?.kind !== 'user')
     throw new Failure('invalidGrant', 'AADSTS50034: The user account does not exist.');
   if (!user.enabled) throw disabledUser();
+  if ((await passwordOf(principals, objectId))?.keyId !== passwordId) throw revoked();
   return user;
 }
 
@@ -68,12 +86,12 @@ export async function userOf(call: LoginCall, objectId: string): Promise<Princip
  * Fails with `invalidResource` before anything is used up, and throws what `lost` makes if another was first.
  */
 export async function beginSession(
-  { call, client, endpoint }: GrantRequest,
-  begin: { user: PrincipalRecord; asked: Asked; from?: LoginGrant; lost?: () => Promise<never> },
+  { call, client }: GrantRequest,
+  begin: UserSignIn & { asked: Asked; from?: LoginGrant; lost?: () => Promise<never> },
 ): Promise<string | undefined> {
-  const { user, asked, from } = begin;
+  const { user, passwordId, asked, from } = begin;
   const { objectId, tenantId } = user;
-  await versionFor(call, { audience: asked.scopes.audience, endpoint, tenantId });
+  await resourceOf(call, { audience: asked.scopes.audience, tenantId });
   const { sessions, loginGrants, clock } = call.deps;
   if (asked.scopes.offline) {
     const subject = {
@@ -82,6 +100,7 @@ export async function beginSession(
       clientId: client.clientId,
       scope: asked.text,
       isProven: client.authentication !== '0',
+      passwordId,
     };
     const token = await sessions.begin(subject, from);
     if (token !== undefined) return token;

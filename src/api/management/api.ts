@@ -21,7 +21,7 @@ import { resourceNotFound } from './not-found.ts';
 import { joinPath, parsePath, placeOf, type Segments } from './path.ts';
 import type { ManagementCall, ManagementReply } from './route.ts';
 import type { FoundManagementRoute, ManagementRouter } from './router.ts';
-import { apiVersionOf, assertApiVersion } from './versions.ts';
+import { apiVersionOf, assertApiVersion, assertThereBy } from './versions.ts';
 import { readBody } from './wire.ts';
 
 export interface ManagementDeps extends Authentication {
@@ -66,15 +66,16 @@ async function replyTo(deps: ManagementDeps, request: Request): Promise<Manageme
   exchange.operation = route.audit;
   exchange.resourceId = scope;
   assertApiVersion(route.provider, apiVersion);
+  assertThereBy(route, apiVersion);
   const { principal } = caller;
   const roles = await deps.rolesOf(principal);
   if (route.action !== undefined) {
     const conditions = route.asksAgain === true ? { request: 'pending' as const } : {};
     const question = { principal, action: route.action, scope, ...conditions };
-    exchange.assignmentId = authorizeManagement(question, roles);
+    authorizeManagement(question, roles);
   }
   await assertPlace(deps, request, found);
-  await assertUnlocked(deps, found);
+  await assertUnlocked(deps, request, found);
   const body = route.schema === undefined ? undefined : await readBody(route.schema, exchange);
   const call = { ...caller, ...found, ...requestOf(request), ...permissions(principal, roles) };
   return route.handle({ ...call, apiVersion, body: body as never });
@@ -92,7 +93,7 @@ function permissions(
   roles: PrincipalRoles,
 ): Pick<ManagementCall, 'authorize' | 'may' | 'hasRoleIn'> {
   return {
-    authorize: (action, scope) => void authorizeManagement({ principal, action, scope }, roles),
+    authorize: (action, scope) => authorizeManagement({ principal, action, scope }, roles),
     may: (action, scope) => allowingAssignment({ principal, action, scope }, roles) !== undefined,
     hasRoleIn: (scope) => hasRoleIn(roles, { scope, tenantId: principal.tenantId }),
   };
@@ -153,11 +154,17 @@ async function assertPlace(
   if ((await deps.resources.find(below)) === undefined) throw resourceNotFound(below, resourceGroup);
 }
 
-async function assertUnlocked(deps: ManagementDeps, { route, scope }: FoundManagementRoute): Promise<void> {
+async function assertUnlocked(
+  deps: ManagementDeps,
+  { segments }: Request,
+  { route, scope, below }: FoundManagementRoute,
+): Promise<void> {
   if (route.passesLocks === true || route.method === 'GET' || route.method === 'HEAD') return;
   const verb = route.action?.slice(route.action.lastIndexOf('/') + 1);
   if (verb === 'read') return;
-  await deps.locks.assertAllow(verb === 'delete' ? 'delete' : 'write', scope);
+  // What stands below an id is not what is around it: a role goes from a subscription that has locked vaults.
+  const id = below === undefined ? scope : `/${segments.join('/')}`;
+  await deps.locks.assertAllow(verb === 'delete' ? 'delete' : 'write', id);
 }
 
 function hasRoleIn(roles: PrincipalRoles, at: { scope: string; tenantId: string }): boolean {

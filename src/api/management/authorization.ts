@@ -39,6 +39,7 @@ import {
   managementRoute,
   type PathParameters,
 } from './route.ts';
+import { listReply } from './wire.ts';
 
 export type AuthorizationDeps = AssignmentManagementDeps;
 
@@ -82,7 +83,13 @@ function assignmentRoutes(deps: AuthorizationDeps): readonly ManagementRoute[] {
       action: 'Microsoft.Authorization/roleAssignments/read',
       async handle(call) {
         const filter = parseAssignmentFilter(call.query.get('$filter'));
-        return ok({ value: (await listAssignments(deps, atScope(call), filter)).map(assignmentWire) });
+        const items = await listAssignments(deps, atScope(call), filter);
+        return listReply(call, {
+          list: 'roleAssignments',
+          items,
+          keyOf: ({ id }) => id,
+          wire: assignmentWire,
+        });
       },
     }),
     managementRoute({
@@ -177,7 +184,12 @@ function definitionRoutes(deps: AuthorizationDeps): readonly ManagementRoute[] {
         const at = atScope(call);
         const isReadable = await readableDefinitions(deps, at);
         const found = await listDefinitions(deps, at, parseDefinitionFilter(call.query.get('$filter')));
-        return ok({ value: found.filter(isReadable).map((role) => wire(role, call)) });
+        return listReply(call, {
+          list: 'roleDefinitions',
+          items: found.filter(isReadable),
+          keyOf: ({ id }) => id,
+          wire: (role) => wire(role, call),
+        });
       },
     }),
     managementRoute({

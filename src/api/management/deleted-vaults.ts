@@ -7,9 +7,9 @@ import { type ManagementRoute, managementRoute, type PathParameters } from './ro
 import { deletedVaultWire } from './vault-wire.ts';
 import { listReply } from './wire.ts';
 
-const provider = 'Microsoft.KeyVault';
 const subscription = '/subscriptions/:subscriptionId/providers/Microsoft.KeyVault';
 const path = `${subscription}/locations/:location/deletedVaults/:vaultName`;
+const row = { provider: 'Microsoft.KeyVault', since: '2016-10-01' } as const;
 
 export function deletedVaultRoutes({
   deletedVaults: vaults,
@@ -17,11 +17,11 @@ export function deletedVaultRoutes({
 }: Pick<KeyVaultDeps, 'deletedVaults' | 'clock'>): readonly ManagementRoute[] {
   return [
     managementRoute({
+      ...row,
       operation: 'Vaults_ListDeleted',
       audit: 'VaultListDeleted',
       method: 'GET',
       path: `${subscription}/deletedVaults`,
-      provider,
       action: 'Microsoft.KeyVault/deletedVaults/read',
       async handle(call) {
         const items = await vaults.list(idOf(call.params).subscriptionId);
@@ -30,11 +30,11 @@ export function deletedVaultRoutes({
       },
     }),
     managementRoute({
+      ...row,
       operation: 'Vaults_GetDeleted',
       audit: 'VaultGetDeleted',
       method: 'GET',
       path,
-      provider,
       action: 'Microsoft.KeyVault/locations/deletedVaults/read',
       handle: async ({ params }) => ({
         status: 200,
@@ -42,11 +42,11 @@ export function deletedVaultRoutes({
       }),
     }),
     managementRoute({
+      ...row,
       operation: 'Vaults_PurgeDeleted',
       audit: 'VaultPurge',
       method: 'POST',
       path: `${path}/purge`,
-      provider,
       action: 'Microsoft.KeyVault/locations/deletedVaults/purge/action',
       async handle(call) {
         const at = idOf(call.params);

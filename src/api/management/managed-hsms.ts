@@ -13,6 +13,8 @@ import {
 } from './route.ts';
 
 const provider = 'Microsoft.KeyVault';
+/** The first preview with pools. */
+const since = '2020-04-01';
 const actions = 'Microsoft.KeyVault/managedHSMs';
 const subscription = '/subscriptions/:subscriptionId';
 const pools = `${subscription}/resourceGroups/:resourceGroupName/providers/Microsoft.KeyVault/managedHSMs`;
@@ -30,7 +32,8 @@ function row(
     readonly handle: (call: { params: PathParameters }) => Promise<ManagementReply>;
   },
 ): ManagementRoute {
-  return managementRoute({ operation, audit, method, path, provider, action: of.action, handle: of.handle });
+  const { action, handle } = of;
+  return managementRoute({ operation, audit, method, path, provider, since, action, handle });
 }
 
 const empty = async () => ({ status: 200, body: { value: [] } });

@@ -26,6 +26,8 @@ const provider = 'Microsoft.KeyVault';
 const action = 'Microsoft.KeyVault/vaults/keys';
 const keysPath = `${vaultPath}/keys`;
 const keyPath = `${keysPath}/:keyName`;
+/** The api-version from which on keys are resources. */
+const since = '2019-09-01';
 const longestTag = 256;
 
 const durationText = v.nullish(v.pipe(v.string(), v.maxLength(64)));
@@ -81,6 +83,7 @@ function createRoute(deps: KeyVaultDeps): ManagementRoute {
     method: 'PUT',
     path: keyPath,
     provider,
+    since,
     action: `${action}/write`,
     schema: keySchema,
     async handle(call) {
@@ -95,10 +98,11 @@ function createRoute(deps: KeyVaultDeps): ManagementRoute {
         const now = unixSeconds(deps.clock.now());
         parseRotationPolicy(policy, { limits: vaultRotationLimits, was: undefined, now });
       }
-      const key = await keys.create(grantOn(vault, target, actions.create), choicesOf(call.body));
-      if (policy !== undefined)
+      const made = await keys.createIfAbsent(grantOn(vault, target, actions.create), choicesOf(call.body));
+      // One that somebody else has made meanwhile has the policy that they gave it.
+      if (policy !== undefined && made.isNew)
         await rotation.setPolicy(grantOn(vault, target, actions.setRotationPolicy), policy);
-      return found(deps, call, { vault, key });
+      return found(deps, call, { vault, key: made.key });
     },
   });
 }
@@ -149,7 +153,7 @@ function choicesOf({ properties, tags }: KeyBody) {
 }
 
 function readRoutes(deps: KeyVaultDeps): ManagementRoute[] {
-  const row = { method: 'GET', provider, action: `${action}/read` } as const;
+  const row = { method: 'GET', provider, since, action: `${action}/read` } as const;
   return [
     managementRoute({
       ...row,
@@ -179,7 +183,7 @@ function readRoutes(deps: KeyVaultDeps): ManagementRoute[] {
 }
 
 function versionRoutes(deps: KeyVaultDeps): ManagementRoute[] {
-  const row = { method: 'GET', provider, action: `${action}/versions/read` } as const;
+  const row = { method: 'GET', provider, since, action: `${action}/versions/read` } as const;
   return [
     managementRoute({
       ...row,

@@ -4,9 +4,9 @@ import type { KeyVaultDeps } from './key-vault.ts';
 import { type ManagementRoute, managementRoute, type PathParameters } from './route.ts';
 import { foundVault, vaultPath } from './vault-wire.ts';
 
-const provider = 'Microsoft.KeyVault';
 const action = 'Microsoft.KeyVault/vaults/networkSecurityPerimeterConfigurations';
 const list = `${vaultPath}/networkSecurityPerimeterConfigurations`;
+const row = { provider: 'Microsoft.KeyVault', since: '2026-04-01' } as const;
 
 export function perimeterRoutes(deps: Pick<KeyVaultDeps, 'managedVaults'>): readonly ManagementRoute[] {
   const absent = async ({ params }: { params: PathParameters }) => {
@@ -15,11 +15,11 @@ export function perimeterRoutes(deps: Pick<KeyVaultDeps, 'managedVaults'>): read
   };
   return [
     managementRoute({
+      ...row,
       operation: 'NetworkSecurityPerimeterConfigurations_ListConfigurations',
       audit: 'VaultPerimeterConfigurationList',
       method: 'GET',
       path: list,
-      provider,
       action: `${action}/read`,
       async handle({ params }) {
         await foundVault(deps, params);
@@ -27,20 +27,20 @@ export function perimeterRoutes(deps: Pick<KeyVaultDeps, 'managedVaults'>): read
       },
     }),
     managementRoute({
+      ...row,
       operation: 'NetworkSecurityPerimeterConfigurations_GetConfiguration',
       audit: 'VaultPerimeterConfigurationGet',
       method: 'GET',
       path: `${list}/:configurationName`,
-      provider,
       action: `${action}/read`,
       handle: absent,
     }),
     managementRoute({
+      ...row,
       operation: 'NetworkSecurityPerimeterConfigurations_ReconcileConfiguration',
       audit: 'VaultPerimeterConfigurationReconcile',
       method: 'POST',
       path: `${list}/:configurationName/reconcile`,
-      provider,
       action: `${action}/reconcile/action`,
       handle: absent,
     }),

@@ -13,10 +13,10 @@ import { type ManagementRoute, managementRoute, type PathParameters } from './ro
 import { foundVault, vaultIdOf, vaultPath, wordSchema } from './vault-wire.ts';
 import { listReply } from './wire.ts';
 
-const provider = 'Microsoft.KeyVault';
 const action = 'Microsoft.KeyVault/vaults/privateEndpointConnections';
 const list = `${vaultPath}/privateEndpointConnections`;
 const path = `${list}/:connectionName`;
+const row = { provider: 'Microsoft.KeyVault', since: '2018-02-14' } as const;
 
 const statuses = ['Pending', 'Approved', 'Rejected', 'Disconnected'] as const;
 const connectionSchema = objectSchema({
@@ -38,11 +38,11 @@ export function privateEndpointRoutes(deps: Deps): readonly ManagementRoute[] {
 function connectionRoutes(deps: Deps): ManagementRoute[] {
   return [
     managementRoute({
+      ...row,
       operation: 'PrivateEndpointConnections_ListByResource',
       audit: 'VaultPrivateEndpointConnectionList',
       method: 'GET',
       path: list,
-      provider,
       action: `${action}/read`,
       async handle(call) {
         const record = await foundVault(deps, call.params);
@@ -53,11 +53,11 @@ function connectionRoutes(deps: Deps): ManagementRoute[] {
       },
     }),
     managementRoute({
+      ...row,
       operation: 'PrivateEndpointConnections_Get',
       audit: 'VaultPrivateEndpointConnectionGet',
       method: 'GET',
       path,
-      provider,
       action: `${action}/read`,
       // Recorded: one that is not there is answered without content.
       async handle({ params }) {
@@ -74,11 +74,11 @@ function writeRoutes(deps: Deps): ManagementRoute[] {
   const { managedVaults: vaults, random } = deps;
   return [
     managementRoute({
+      ...row,
       operation: 'PrivateEndpointConnections_Put',
       audit: 'VaultPrivateEndpointConnectionPut',
       method: 'PUT',
       path,
-      provider,
       action: `${action}/write`,
       schema: connectionSchema,
       async handle({ params, body, principal }) {
@@ -97,11 +97,11 @@ function writeRoutes(deps: Deps): ManagementRoute[] {
       },
     }),
     managementRoute({
+      ...row,
       operation: 'PrivateEndpointConnections_Delete',
       audit: 'VaultPrivateEndpointConnectionDelete',
       method: 'DELETE',
       path,
-      provider,
       action: `${action}/delete`,
       async handle({ params, principal }) {
         const record = await foundVault(deps, params);
@@ -120,11 +120,11 @@ function writeRoutes(deps: Deps): ManagementRoute[] {
 function linkRoutes(deps: Deps): ManagementRoute[] {
   return [
     managementRoute({
+      ...row,
       operation: 'PrivateLinkResources_ListByVault',
       audit: 'VaultPrivateLinkResourceList',
       method: 'GET',
       path: `${vaultPath}/privateLinkResources`,
-      provider,
       action: 'Microsoft.KeyVault/vaults/privateLinkResources/read',
       async handle({ params }) {
         const record = await foundVault(deps, params);

@@ -123,7 +123,10 @@ const subscriptionRows: readonly ManagementRoute[] = [
   }),
 ];
 
-/** Answers that the provider is registered, which it is before and after. */
+/**
+ * Answers that the provider is registered, which it is before and after. Each has an action of its own, such as
+ * `Microsoft.KeyVault/register/action`, so that it is asked for once the provider is known.
+ */
 function registrationRow(verb: string): ManagementRoute {
   const name = verb === 'register' ? 'Register' : 'Unregister';
   return managementRoute({
@@ -132,8 +135,12 @@ function registrationRow(verb: string): ManagementRoute {
     method: 'POST',
     path: `${ofSubscription}/:namespace/${verb}`,
     provider,
-    action: `Microsoft.Resources/subscriptions/providers/${verb}/action`,
-    handle: async (call) => get(call, `/subscriptions/${call.params.subscriptionId ?? ''}`),
+    action: undefined,
+    async handle(call) {
+      const subscription = `/subscriptions/${call.params.subscriptionId ?? ''}`;
+      call.authorize(`${namespaceOf(call)}/${verb}/action`, subscription);
+      return get(call, subscription);
+    },
   });
 }
 
@@ -142,7 +149,13 @@ function list(call: ManagementCall, parent: string): ManagementReply {
   return listReply(call, { list: 'providers', items, keyOf: foldCase, wire: (name) => wire(parent, name) });
 }
 
-function get({ params }: ManagementCall, parent: string): ManagementReply {
+function get(call: ManagementCall, parent: string): ManagementReply {
+  const namespace = namespaceOf(call);
+  return { status: 200, body: wire(parent, namespace), id: `${parent}/providers/${namespace}` };
+}
+
+/** The provider that the path names, as it is written; throws for one that there is not. */
+function namespaceOf({ params }: ManagementCall): string {
   const asked = params.namespace ?? '';
   const found = namespaces.find((name) => foldCase(name) === foldCase(asked));
   if (found === undefined)
@@ -150,7 +163,7 @@ function get({ params }: ManagementCall, parent: string): ManagementReply {
       'resourceNamespaceNotFound',
       `The resource namespace '${asked.slice(0, 64)}' is invalid.`,
     );
-  return { status: 200, body: wire(parent, found), id: `${parent}/providers/${found}` };
+  return found;
 }
 
 function wire(parent: string, namespace: string): object {

@@ -53,6 +53,8 @@ export interface ManagementRoute {
   readonly path: string;
   /** Key of the table of api-versions (`api/management/versions.ts`). */
   readonly provider: string;
+  /** The api-version from which on the provider has this; by default its first. */
+  readonly since?: string;
   /** The Azure RBAC action, such as `Microsoft.KeyVault/vaults/write`; undefined: any caller with a token may. */
   readonly action: string | undefined;
   /**

@@ -71,8 +71,7 @@ export function apiVersionOf(query: Query): string {
  * provider's first and last stable version. Of providers that clients ask with ever newer dates, every date counts.
  */
 export function assertApiVersion(provider: string, text: string): void {
-  const versions: readonly string[] =
-    stableVersions[provider as keyof typeof stableVersions] ?? stableVersions['Microsoft.Resources'];
+  const versions = versionsOf(provider);
   const [, date, preview] = dated.exec(text) ?? [];
   const [first = ''] = versions;
   const isServed = closed.includes(provider)
@@ -84,6 +83,32 @@ export function assertApiVersion(provider: string, text: string): void {
     'invalidApiVersion',
     `The api-version '${text.slice(0, 64)}' is invalid. The supported versions are '${versions.join(',')}'.`,
   );
+}
+
+/** A row's part that an api-version may not have. */
+export interface Dated {
+  readonly provider: string;
+  readonly path: string;
+  readonly since?: string;
+}
+
+/** Throws for a version, one of the provider's, from before the row was there. A preview counts as its date. */
+export function assertThereBy({ provider, path, since }: Dated, version: string): void {
+  if (since === undefined || version >= since) return;
+  const [, after = ''] = /\/providers\/[^/]+\/(.*)$/.exec(path) ?? [];
+  const type = after
+    .split('/')
+    .filter((segment) => !segment.startsWith(':'))
+    .join('/');
+  const versions = versionsOf(provider).filter((stable) => stable >= since);
+  throw new Failure(
+    'resourceTypeNotFound',
+    `The resource type '${type}' could not be found in the namespace '${provider}' for api version '${version}'. The supported api-versions are '${versions.join(',')}'.`,
+  );
+}
+
+function versionsOf(provider: string): readonly string[] {
+  return stableVersions[provider as keyof typeof stableVersions] ?? stableVersions['Microsoft.Resources'];
 }
 
 function isDate(text: string): boolean {

@@ -60,6 +60,11 @@ export interface WrappedKey {
 
 export interface Keys extends ObjectOperations<Key> {
   create(grant: VaultGrant, input: KeyChoices & { spec: KeySpec }): Promise<Key>;
+  /** The key that is there, whatever it is; makes it if there is none. Of several callers at once one has made it. */
+  createIfAbsent(
+    grant: VaultGrant,
+    input: KeyChoices & { spec: KeySpec },
+  ): Promise<{ key: Key; isNew: boolean }>;
   import(grant: VaultGrant, input: KeyChoices & { from: PrivateJwk | WrappedKey }): Promise<Key>;
   /** What `get` answers for a version that is in memory, without waiting; undefined says nothing about others. */
   known(grant: VaultGrant, version: string | undefined): Key | undefined;
@@ -87,13 +92,21 @@ export function createKeys(deps: Deps): Keys {
     ...createObjectOperations({ objects, backups, actions, show: (shown) => toKey(shown) }),
     async create(grant, { spec, ...choices }) {
       assertGranted(grant, actions.create);
-      return addKey(deps, grant, { choices, type: spec.type, make: (provider) => provider.generate(spec) });
+      const make: NewMaterial['make'] = (provider) => provider.generate(spec);
+      return (await addKey(deps, grant, { choices, type: spec.type, make })).key;
+    },
+    async createIfAbsent(grant, { spec, ...choices }) {
+      assertGranted(grant, actions.create);
+      const make: NewMaterial['make'] = (provider) => provider.generate(spec);
+      return addKey(deps, grant, { choices, type: spec.type, make, ifAbsent: true });
     },
     async import(grant, { from, ...choices }) {
       assertGranted(grant, actions.import);
-      if (!('wrapped' in from))
-        return addKey(deps, grant, { choices, type: from.kty, make: (provider) => provider.import(from) });
-      return addKey(deps, grant, { choices, type: from.type, make: () => unwrapped(deps, grant, from) });
+      const material: Omit<NewMaterial, 'choices'> =
+        'wrapped' in from
+          ? { type: from.type, make: () => unwrapped(deps, grant, from) }
+          : { type: from.kty, make: (provider) => provider.import(from) };
+      return (await addKey(deps, grant, { choices, ...material })).key;
     },
     known(grant, version) {
       assertGranted(grant, actions.get);
@@ -134,26 +147,31 @@ async function unwrapped(deps: Deps, grant: VaultGrant, from: WrappedKey): Promi
   return made;
 }
 
+interface NewMaterial {
+  readonly choices: KeyChoices;
+  readonly type: KeySpec['type'];
+  readonly make: (provider: ReturnType<typeof providerFor>) => Promise<NewKey>;
+  /** Whether a key that is there stays as it is. */
+  readonly ifAbsent?: true;
+}
+
 async function addKey(
   deps: Deps,
   grant: VaultGrant,
-  of: {
-    choices: KeyChoices;
-    type: KeySpec['type'];
-    make: (provider: ReturnType<typeof providerFor>) => Promise<NewKey>;
-  },
-): Promise<Key> {
-  const { choices, type, make } = of;
+  { choices, type, make, ifAbsent }: NewMaterial,
+): Promise<{ key: Key; isNew: boolean }> {
   const by = providerFor(deps, grant.vault, choices.hsm);
   let made: NewKey | undefined;
   for (;;) {
     const current = await currentVersion(deps, grant);
+    if (ifAbsent === true && current !== undefined)
+      return { key: toKey(current, current.value.detail), isNew: false };
     const was = current && (await inheritedDetail(deps.objects, grant, current.version));
     const rules = newKeyRules(deps, { choices, type, vault: grant.vault, was });
     made ??= await make(by);
     const next = newKeyVersion(deps, made, { ...choices, ...rules, by });
     try {
-      return toKey(await deps.objects.add(grant, { next, after: current }));
+      return { key: toKey(await deps.objects.add(grant, { next, after: current ?? 'absent' })), isNew: true };
     } catch (error) {
       // What the new version may be was decided on the one before it, which is another one by now.
       if (!(error instanceof ObjectChanged)) throw error;

@@ -13,7 +13,10 @@ export interface Locks {
   /** Makes or replaces; answers whether it is new. */
   put(lock: Lock): Promise<boolean>;
   remove(scope: string, name: string): Promise<boolean>;
-  /** Throws if a lock stands in the operation's way. */
+  /**
+   * Throws if a lock stands in the operation's way. The deletion of a vault and of a group asks once more in its
+   * transaction; a change that began before a read-only lock was answered may still be made.
+   */
   assertAllow(operation: LockedOperation, scope: string): Promise<void>;
 }
 

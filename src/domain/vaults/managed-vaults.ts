@@ -199,21 +199,24 @@ async function recover(
   { store, clock }: ManagedVaultDeps,
   { at, location, by }: Recovery,
 ): Promise<VaultRecord> {
-  const was = await store.byName(foldCase(at.name));
-  if (was === undefined || was.subscriptionId !== at.subscriptionId) throw deletedVaultNotFound(at.name);
-  if (!isAt(was, at)) {
-    throw new Failure(
-      'badParameter',
-      `The vault '${was.name}' is of another resource group, and can only be recovered there.`,
-    );
+  for (;;) {
+    const was = await store.byName(foldCase(at.name));
+    if (was === undefined || was.subscriptionId !== at.subscriptionId) throw deletedVaultNotFound(at.name);
+    if (!isAt(was, at)) {
+      throw new Failure(
+        'badParameter',
+        `The vault '${was.name}' is of another resource group, and can only be recovered there.`,
+      );
+    }
+    if (foldLocation(location) !== was.location) throw elsewhere(was, location);
+    if (was.deleted === undefined) return was;
+    const now = clock.now();
+    if (was.deleted.purgeAt <= now) throw deletedVaultNotFound(at.name);
+    const outcome = await store.recover({ was, now, updatedBy: by });
+    if (outcome === 'groupAbsent') throw resourceGroupNotFound(was.resourceGroup);
+    if (outcome === 'recovered') return { ...was, deleted: undefined, updated: now, updatedBy: by };
+    // Somebody else has recovered or purged the vault since it was read.
   }
-  if (foldLocation(location) !== was.location) throw elsewhere(was, location);
-  if (was.deleted === undefined) return was;
-  const now = clock.now();
-  const outcome = await store.recover({ was, now, updatedBy: by });
-  if (outcome === 'groupAbsent') throw resourceGroupNotFound(was.resourceGroup);
-  if (outcome === 'absent') throw deletedVaultNotFound(at.name);
-  return { ...was, deleted: undefined, updated: now, updatedBy: by };
 }
 
 /** In the words of Azure's gateway (ERRORS.md §4). */

@@ -75,8 +75,8 @@ export interface Addition {
   readonly next: OpenVersion;
   /** The object's own data, if it changes with the version. */
   readonly headDetail?: (current: string | undefined) => string | undefined;
-  /** What the object must still be, head and current version: what `next` was made from. */
-  readonly after?: HeadAndVersion | undefined;
+  /** What the object must still be, head and current version: what `next` was made from. `absent`: no live object. */
+  readonly after?: HeadAndVersion | 'absent' | undefined;
 }
 
 /** A version that was read. What memory does not keep is the caller's own, who undoes its `open` after use. */
@@ -171,7 +171,7 @@ async function add<V>(
   return withFreshKey(deps, key.vaultId, async () => {
     const sealed = await sealVersion(deps, key, next);
     return deps.writer.change(key, { version: undefined }, ({ head, version: current }) => {
-      if (after !== undefined && !isSame(after, { head, version: current })) {
+      if (after !== undefined && !isStill(after, { head, version: current })) {
         // Memory that has not heard of it yet would only say the same again.
         deps.values.forget(key);
         throw new ObjectChanged();
@@ -188,14 +188,16 @@ async function add<V>(
       };
       const result = { head: newHead, version: next.version };
       // Written as it is, so that the store vouches for the version too, and not for the head alone.
-      return { head: newHead, add: [sealed], ...(after && { update: after.version }), result };
+      const update = after === undefined || after === 'absent' ? {} : { update: after.version };
+      return { head: newHead, add: [sealed], ...update, result };
     });
   });
 }
 
-/** Whether both are one state of the object; members stand in the order in which the store gives them. */
-function isSame({ head, version }: HeadAndVersion, now: ObjectState): boolean {
-  return JSON.stringify([head, version]) === JSON.stringify([now.head, now.version]);
+/** Whether the object is in this state; members stand in the order in which the store gives them. */
+function isStill(after: HeadAndVersion | 'absent', now: ObjectState): boolean {
+  if (after === 'absent') return now.head === undefined || now.head.deletedAt !== undefined;
+  return JSON.stringify([after.head, after.version]) === JSON.stringify([now.head, now.version]);
 }
 
 /** The object has changed since a new version was made from what it was: make it again. */

@@ -21,11 +21,12 @@ export const authorizationCodeGrant: GrantHandler = async (request) => {
     redirectUri,
     verifier: form.get('code_verifier') ?? undefined,
   });
-  const user = await userOf(call, subject.objectId);
+  const user = await userOf(call, subject);
   assertSameTenant(call, user, client);
   const asked = scopesAsked(request, subject.scope);
   const refreshToken = await beginSession(request, {
     user,
+    passwordId: subject.passwordId,
     asked,
     from: grant,
     lost: () => codes.refuseReuse(grant),

@@ -3,7 +3,7 @@ import { Failure } from '../../../core/errors.ts';
 import { issuerOf } from '../../../identity/issuer-names.ts';
 import { assertProven } from '../client-authentication.ts';
 import { applicationAudience } from '../scopes.ts';
-import { callerOf, hasNumbers, tokenLifetime, versionFor } from '../token-reply.ts';
+import { callerOf, hasNumbers, resourceOf, tokenLifetime } from '../token-reply.ts';
 import type { GrantHandler } from './grant.ts';
 
 export const clientCredentialsGrant: GrantHandler = async ({ call, endpoint, form, client }) => {
@@ -18,8 +18,8 @@ export const clientCredentialsGrant: GrantHandler = async ({ call, endpoint, for
   const { application } = client;
   if (application === undefined)
     throw new Failure('unauthorizedClient', 'The client is no application here.');
-  const audience = applicationAudience(form);
-  const version = await versionFor(call, { audience, endpoint, tenantId });
+  const asked = applicationAudience(form);
+  const { version, audience } = await resourceOf(call, { audience: asked, tenantId });
   const issuer = issuerOf(call.issuerNames, version, tenantId);
   call.exchange.principal = callerOf(application, issuer);
   const issued = await call.deps.issuer.issueToken({
@@ -45,7 +45,7 @@ export const clientCredentialsGrant: GrantHandler = async ({ call, endpoint, for
     ext_expires_in: String(expiresIn),
     expires_on: String(issued.expiresAt),
     not_before: String(issued.notBefore),
-    resource: audience,
+    resource: asked,
     access_token: issued.token,
   };
 };

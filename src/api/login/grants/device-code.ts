@@ -12,11 +12,12 @@ export const deviceCodeGrant: GrantHandler = async (request) => {
   // v1.0's clients send `code`, az sends both.
   const code = form.get('device_code') ?? form.get('code') ?? required(form, 'device_code');
   const device = await call.deps.devices.poll(code, client.clientId);
-  const user = await userOf(call, device.objectId);
+  const user = await userOf(call, device);
   assertSameTenant(call, user, client);
   const asked = parseAsked(call, { text: device.scope, endpoint });
   const refreshToken = await beginSession(request, {
     user,
+    passwordId: device.passwordId,
     asked,
     from: device.grant,
     lost: () => {

@@ -9,11 +9,11 @@ export const passwordGrant: GrantHandler = async (request) => {
   const { call, form, client } = request;
   assertProven(client);
   const asked = scopesAsked(request);
-  const user = await signIn(call, {
+  const { user, passwordId } = await signIn(call, {
     userName: required(form, 'username'),
     password: required(form, 'password'),
     client,
   });
-  const refreshToken = await beginSession(request, { user, asked });
+  const refreshToken = await beginSession(request, { user, passwordId, asked });
   return replyForUser(request, { user, scopes: asked.scopes, refreshToken });
 };

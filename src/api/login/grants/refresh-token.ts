@@ -1,16 +1,15 @@
 /** RFC 6749 §6: the user's session goes on, for the same resource or for another one. */
 import { isFailure } from '../../../core/errors.ts';
 import type { PrincipalRecord } from '../../../identity/principals.ts';
-import { type RefreshGrant, revoked } from '../../../identity/sessions.ts';
-import { passwordOf } from '../../../identity/sign-in.ts';
+import type { RefreshGrant } from '../../../identity/sessions.ts';
 import { assertProven } from '../client-authentication.ts';
 import { required } from '../form.ts';
-import { assertSameTenant, replyForUser, versionFor } from '../token-reply.ts';
+import { assertSameTenant, replyForUser, resourceOf } from '../token-reply.ts';
 import { scopesAsked, userOf } from '../user-sessions.ts';
 import type { GrantHandler, GrantRequest } from './grant.ts';
 
 export const refreshTokenGrant: GrantHandler = async (request) => {
-  const { call, form, client, endpoint } = request;
+  const { call, form, client } = request;
   const { sessions } = call.deps;
   const found = await sessions.find(required(form, 'refresh_token'), client.clientId);
   // A session that began with proof goes on with proof.
@@ -19,7 +18,7 @@ export const refreshTokenGrant: GrantHandler = async (request) => {
   assertSameTenant(call, user, client);
   const asked = scopesAsked(request, found.scope);
   const { audience } = asked.scopes;
-  await versionFor(call, { audience, endpoint, tenantId: user.tenantId });
+  await resourceOf(call, { audience, tenantId: user.tenantId });
   const refreshToken = await sessions.rotate(found);
   return replyForUser(request, { user, scopes: asked.scopes, refreshToken });
 };
@@ -27,10 +26,7 @@ export const refreshTokenGrant: GrantHandler = async (request) => {
 /** The session ends with its user, with the user's being disabled, and with a new password. */
 async function userOfSession({ call }: GrantRequest, found: RefreshGrant): Promise<PrincipalRecord> {
   try {
-    const user = await userOf(call, found.objectId);
-    const password = await passwordOf(call.deps.principals, user.objectId);
-    if (password === undefined || password.created > found.since) throw revoked();
-    return user;
+    return await userOf(call, found);
   } catch (error) {
     if (isFailure(error, 'invalidGrant')) await call.deps.sessions.end(found);
     throw error;
