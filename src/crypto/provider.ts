@@ -115,5 +115,10 @@ export interface KeyProvider {
   /** Throws `Failure('badParameter')` for a key that is malformed, weak, inconsistent or of a kind that is not served. */
   import(jwk: PrivateJwk): Promise<NewKey>;
   open(key: { readonly spec: KeySpec; readonly material: SecretBytes }): Promise<KeyHandle>;
+  /**
+   * PKCS#8 (DER) of a key that this provider holds in memory, as a copy that is the caller's to wipe. Throws `TypeError` for
+   * a key of octets; a provider whose keys never leave it throws for all.
+   */
+  exportPrivate(key: { readonly spec: KeySpec; readonly material: SecretBytes }): Promise<SecretBytes>;
   close(): void;
 }

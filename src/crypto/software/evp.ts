@@ -1,6 +1,6 @@
 /**
- * OpenSSL's EVP functions over one private key, in the library that Node.js itself runs on: the only file that handles
- * pointers. A call is set up first and then run once, here or in the pool. Every return code is checked, every buffer
+ * OpenSSL's EVP functions over one private key, in the library that Node.js itself runs on: with `rc2.ts`, the only file that
+ * handles pointers. A call is set up first and then run once, here or in the pool. Every return code is checked, every buffer
  * is as long as OpenSSL asks for, and nothing that a caller owns is read after the function that it was passed to returns.
  */
 import { createRequire } from 'node:module';

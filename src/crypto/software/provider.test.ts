@@ -112,6 +112,32 @@ function encryption(plaintext: Uint8Array) {
   return { plaintext, iv: undefined, aad: undefined };
 }
 
+describe('export of a private key', () => {
+  const asymmetric = names.filter((name) => specs[name]?.type !== 'oct');
+
+  test.each(asymmetric)('%s gives its PKCS#8, as a copy', async (name) => {
+    const { key } = made(name);
+    const exported = await provider.exportPrivate(key);
+    const privateKey = createPrivateKey({
+      key: Buffer.from(exported.exposeBytes()),
+      format: 'der',
+      type: 'pkcs8',
+    });
+    const { n, e, x, y, pub } = exportJwk(createPublicKey(privateKey));
+    expect({ n, e, x, y, pub }).toEqual({ ...{ n, e, x, y, pub }, ...withoutNames(key.publicJwk) });
+    exported.wipe();
+    expect(key.material.exposeBytes()[0]).toBe(0x30);
+  });
+
+  test('a key of octets has none', async () => {
+    await expect(provider.exportPrivate(made('oct-256').key)).rejects.toThrow(TypeError);
+  });
+
+  function withoutNames({ crv: _crv, alg: _alg, ...numbers }: NewKey['publicJwk']) {
+    return numbers;
+  }
+});
+
 describe('generated keys', () => {
   test.each(names)('%s shows its public members and nothing else', (name) => {
     const { key } = made(name);

@@ -4,6 +4,7 @@
  */
 import type { Log } from '../../core/log.ts';
 import type { Random } from '../../core/random.ts';
+import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { KeyProvider } from '../provider.ts';
 import { type AsymmetricEngine, createAsymmetricEngine } from './asymmetric.ts';
 import { generateKey } from './generate.ts';
@@ -28,6 +29,10 @@ export function createSoftwareProvider(deps: {
     generate: (spec) => generateKey({ random, pool }, spec),
     import: (jwk) => importJwk(pool, jwk),
     open: async (key) => new SoftwareKeyHandle({ engine, random, pool }, key),
+    async exportPrivate({ spec, material }) {
+      if (spec.type === 'oct') throw new TypeError('a key of octets has no PKCS#8');
+      return new SecretBytes(Uint8Array.from(material.exposeBytes()));
+    },
     // Keys are the handles'; the provider itself holds nothing.
     close: () => undefined,
   };

@@ -52,7 +52,7 @@ export async function permittedNames(certificatePem: string): Promise<PermittedN
 }
 
 /** Address and mask, 8 octets for IPv4 and 32 for IPv6 (RFC 5280 §4.2.1.10), as CIDR text. */
-function formatIpRange(octets: Uint8Array): string {
+export function formatIpRange(octets: Uint8Array): string {
   if (octets.length !== 8 && octets.length !== 32)
     throw new RangeError('malformed IP range in name constraints');
   const half = octets.length / 2;

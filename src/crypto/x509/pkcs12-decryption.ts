@@ -1,10 +1,12 @@
 /**
- * Decryption of the parts of a PKCS#12 file: PBES2 with AES (RFC 8018 §6.2) by the PKCS#12 library, and the older
- * schemes of RFC 7292 appendix C by Node's ciphers. Callers check the file's MAC first.
+ * Decryption of the parts of a PKCS#12 file, and of encrypted PKCS#8 keys, which are encrypted in the same schemes:
+ * PBES2 with AES (RFC 8018 §6.2) by the PKCS#12 library, and the older ones of RFC 7292 appendix C by OpenSSL's ciphers.
+ * Callers check a file's MAC first.
  */
-import { createDecipheriv, getCiphers } from 'node:crypto';
+import { createDecipheriv } from 'node:crypto';
 import type { AlgorithmIdentifier, EncryptedContentInfo } from 'pkijs';
 import { Failure } from '../../core/errors.ts';
+import { decryptRc2, Rc2Missing } from '../software/rc2.ts';
 import { derivePkcs12, pkcs12Purpose, spendWork, type WorkBudget } from './pkcs12-kdf.ts';
 
 /** What opens one file: the password in the two encodings that PKCS#12 mixes, and the work still allowed. */
@@ -17,16 +19,22 @@ export interface Pkcs12Opener {
 }
 
 interface LegacyScheme {
-  readonly cipher: string;
   readonly keyLength: number;
+  readonly decrypt: (input: LegacyInput) => Uint8Array;
 }
 
-/** RFC 7292 appendix C, all over SHA-1. RC2 is there only when Node runs with OpenSSL's legacy provider. */
+interface LegacyInput {
+  readonly key: Uint8Array;
+  readonly iv: Uint8Array;
+  readonly ciphertext: Uint8Array;
+}
+
+/** RFC 7292 appendix C, all over SHA-1. Its two rows with RC4 are in no file that is still about. */
 const legacySchemes: Readonly<Record<string, LegacyScheme>> = {
-  '1.2.840.113549.1.12.1.3': { cipher: 'des-ede3-cbc', keyLength: 24 },
-  '1.2.840.113549.1.12.1.4': { cipher: 'des-ede-cbc', keyLength: 16 },
-  '1.2.840.113549.1.12.1.5': { cipher: 'rc2-cbc', keyLength: 16 },
-  '1.2.840.113549.1.12.1.6': { cipher: 'rc2-40-cbc', keyLength: 5 },
+  '1.2.840.113549.1.12.1.3': { keyLength: 24, decrypt: (input) => decryptDes('des-ede3-cbc', input) },
+  '1.2.840.113549.1.12.1.4': { keyLength: 16, decrypt: (input) => decryptDes('des-ede-cbc', input) },
+  '1.2.840.113549.1.12.1.5': { keyLength: 16, decrypt: decryptRc2 },
+  '1.2.840.113549.1.12.1.6': { keyLength: 5, decrypt: decryptRc2 },
 };
 const legacyDigest = { name: 'sha1', block: 64, output: 20 } as const;
 const legacyIvLength = 8;
@@ -41,8 +49,8 @@ const aesCbcOids: readonly string[] = [
 ];
 
 /**
- * Decrypts one part. Throws a `badParameter` failure for a scheme that is not supported or too much work; other
- * errors mean content that is malformed.
+ * Decrypts one part; the result is the caller's to wipe. Throws a `badParameter` failure for a scheme that is not
+ * supported or too much work; other errors mean content that is malformed or of another password.
  */
 export async function decryptPkcs12(
   opener: Pkcs12Opener,
@@ -52,7 +60,6 @@ export async function decryptPkcs12(
   if (algorithm.algorithmId === pbes2Oid) return decryptPbes2(opener, content);
   const scheme = legacySchemes[algorithm.algorithmId];
   if (scheme === undefined) throw unsupported(`encryption ${algorithm.algorithmId}`);
-  if (!getCiphers().includes(scheme.cipher)) throw unsupported(`the obsolete cipher ${scheme.cipher}`);
   return decryptLegacy(opener, scheme, content);
 }
 
@@ -89,13 +96,27 @@ async function decryptLegacy(
     purpose: pkcs12Purpose.iv,
     length: legacyIvLength,
   });
-  const decipher = createDecipheriv(scheme.cipher, key, iv);
-  const plain = Buffer.concat([
-    decipher.update(new Uint8Array(content.getEncryptedContent())),
-    decipher.final(),
-  ]);
-  key.fill(0);
-  return plain;
+  try {
+    return scheme.decrypt({ key, iv, ciphertext: new Uint8Array(content.getEncryptedContent()) });
+  } catch (error) {
+    if (error instanceof Rc2Missing) throw unsupported('the obsolete cipher RC2', error);
+    throw error;
+  } finally {
+    key.fill(0);
+  }
+}
+
+function decryptDes(
+  cipher: 'des-ede3-cbc' | 'des-ede-cbc',
+  { key, iv, ciphertext }: LegacyInput,
+): Uint8Array {
+  const decipher = createDecipheriv(cipher, key, iv);
+  const blocks = decipher.update(ciphertext);
+  try {
+    return Buffer.concat([blocks, decipher.final()]);
+  } finally {
+    blocks.fill(0);
+  }
 }
 
 /** `pkcs-12PbeParams ::= SEQUENCE { salt OCTET STRING, iterations INTEGER }` (RFC 7292 appendix C). */
@@ -108,6 +129,12 @@ function parseLegacyParameters(algorithm: AlgorithmIdentifier): { salt: Uint8Arr
   return { salt: octets, iterations: count };
 }
 
-function unsupported(what: string): Failure {
-  return new Failure('badParameter', `Pkcs12 value is not supported: ${what}. Export it again with AES-256.`);
+function unsupported(what: string, cause?: unknown): Failure {
+  return new Failure(
+    'badParameter',
+    `Pkcs12 value is not supported: ${what}. Export it again with AES-256.`,
+    {
+      cause,
+    },
+  );
 }

@@ -1,11 +1,13 @@
 /**
- * PKCS#12 (PFX, RFC 7292) to PEM. The file comes from outside: its MAC is checked before anything in it is used,
- * the work that it can ask for is bounded, and no error repeats its content. Callers bound its size.
+ * PKCS#12 (PFX, RFC 7292): what is in it, and its PEM. The file comes from outside: its MAC is checked before anything in
+ * it is used, its size, its bags and the work that it can ask for are bounded, and no error repeats its content.
  */
-import { createHmac, createPrivateKey, type KeyObject, timingSafeEqual, X509Certificate } from 'node:crypto';
-import type { PFX, SafeBag } from 'pkijs';
+import { createHmac, type KeyObject, timingSafeEqual, type X509Certificate } from 'node:crypto';
+import type { ContentInfo, PFX, SafeBag } from 'pkijs';
 import { Failure } from '../../core/errors.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
+import { parseBer } from './ber.ts';
+import { distinctCertificates, findLeaves, orderUpwards, parseCertificate } from './certificate-chain.ts';
 import { decryptPkcs12, type Pkcs12Opener } from './pkcs12-decryption.ts';
 import {
   derivePkcs12,
@@ -15,30 +17,78 @@ import {
   pkcs12Purpose,
   type WorkBudget,
 } from './pkcs12-kdf.ts';
+import { takePrivateKey } from './private-key.ts';
 
-/** What a file holds: private keys, and certificates in the order of the file. */
-interface Contents {
-  readonly keys: KeyObject[];
-  readonly certificates: X509Certificate[];
+/** A key or certificate of a file. Its `localKeyId` (RFC 2985 §5.5.2, in hexadecimal) is there when it has one. */
+export interface PfxEntry<T> {
+  readonly value: T;
+  readonly localKeyId: string | undefined;
+}
+
+/** What a file holds, in the order of the file. */
+export interface PfxContents {
+  readonly keys: readonly PfxEntry<KeyObject>[];
+  readonly certificates: readonly PfxEntry<X509Certificate>[];
+}
+
+interface Found {
+  readonly keys: PfxEntry<KeyObject>[];
+  readonly certificates: PfxEntry<X509Certificate>[];
+  bags: number;
+}
+
+/** Octets of a file. */
+const largest = 1024 * 1024;
+/** Files in use have two safes, and one bag a certificate or key. What follows looks at each pair of them. */
+const mostSafes = 10;
+const mostBags = 100;
+
+const localKeyIdOid = '1.2.840.113549.1.9.21';
+
+/**
+ * Reads all keys and certificates of a PFX (DER or BER). Throws a `badParameter` failure for a wrong password, a changed,
+ * malformed or unsupported file, one above 1 MiB, and one that asks for too much work.
+ */
+export async function readPfx(pfx: SecretBytes, password: string): Promise<PfxContents> {
+  if (pfx.length > largest) throw new Failure('badParameter', 'Pkcs12 value is invalid: it is too long.');
+  const octets = Uint8Array.from(pfx.exposeBytes());
+  try {
+    const pkijs = await import('pkijs');
+    const { opener, authenticatedSafe } = await verifyMac(
+      new pkijs.PFX({ schema: await parseBer(octets) }),
+      password,
+    );
+    try {
+      return await readSafes(opener, authenticatedSafe);
+    } finally {
+      authenticatedSafe.fill(0);
+    }
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure('badParameter', 'Format of Pkcs12 value is invalid.', { cause: error });
+  } finally {
+    octets.fill(0);
+  }
 }
 
 /**
  * Converts a PFX to PEM: PKCS#8 private keys first, then the certificate of each key, then their issuers
- * upwards, then any others; lines end in LF. A file without a key gives its certificates. Throws a `badParameter`
- * failure for a wrong password, a changed, malformed or unsupported file, or one that asks for too much work.
+ * upwards, then any others; lines end in LF. A file without a key gives its certificates. Throws as `readPfx` does.
  */
 export async function pfxToPem(pfx: SecretBytes, password: string): Promise<SecretBytes> {
-  const pkijs = await import('pkijs');
-  try {
-    const parsed = pkijs.PFX.fromBER(Buffer.from(pfx.exposeBytes()));
-    const { opener, authenticatedSafe } = await verifyMac(parsed, password);
-    const contents: Contents = { keys: [], certificates: [] };
-    for (const bag of await openSafes(opener, authenticatedSafe)) await collect(opener, bag, contents);
-    return toPem(contents);
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    throw new Failure('badParameter', 'Format of Pkcs12 value is invalid.', { cause: error });
+  const contents = await readPfx(pfx, password);
+  const keys = contents.keys.map(({ value }) => value);
+  const certificates = distinctCertificates(contents.certificates.map(({ value }) => value));
+  if (keys.length === 0 && certificates.length === 0) {
+    throw new Failure('badParameter', 'Pkcs12 value is invalid: it holds neither a key nor a certificate.');
   }
+  const blocks = [
+    ...keys.map((key) => key.export({ format: 'pem', type: 'pkcs8' })),
+    ...orderUpwards(certificates, findLeaves(certificates, keys)).map((certificate) =>
+      certificate.toString(),
+    ),
+  ];
+  return SecretBytes.fromText(blocks.join(''));
 }
 
 /** Proves file and password (RFC 7292 §5.1) and returns the octets that the MAC covers. */
@@ -90,86 +140,70 @@ async function computeMac(
   return createHmac(digest.name, key).update(input.authenticatedSafe).digest();
 }
 
-async function openSafes(opener: Pkcs12Opener, authenticatedSafe: Uint8Array): Promise<SafeBag[]> {
-  const { AuthenticatedSafe, ContentInfo, EncryptedData, SafeContents } = await import('pkijs');
-  const bags: SafeBag[] = [];
-  for (const safe of AuthenticatedSafe.fromBER(authenticatedSafe).safeContents) {
-    if (safe.contentType === ContentInfo.DATA) {
-      bags.push(...SafeContents.fromBER(safe.content.getValue()).safeBags);
-    } else if (safe.contentType === ContentInfo.ENCRYPTED_DATA) {
-      const encrypted = new EncryptedData({ schema: safe.content });
-      const plain = await decryptPkcs12(opener, encrypted.encryptedContentInfo);
-      bags.push(...SafeContents.fromBER(plain).safeBags);
-    } else {
-      throw new Failure('badParameter', 'Pkcs12 value is not supported: it is encrypted to a certificate.');
-    }
-  }
-  return bags;
+async function readSafes(opener: Pkcs12Opener, authenticatedSafe: Uint8Array): Promise<PfxContents> {
+  const { AuthenticatedSafe } = await import('pkijs');
+  const { safeContents } = new AuthenticatedSafe({ schema: await parseBer(authenticatedSafe) });
+  if (safeContents.length > mostSafes) throw tooMany();
+  const found: Found = { keys: [], certificates: [], bags: 0 };
+  for (const safe of safeContents) await openSafe(opener, safe, found);
+  return found;
 }
 
-/** Adds what the bag holds to the contents; revocation lists and other secrets have no place in the PEM. */
-async function collect(opener: Pkcs12Opener, bag: SafeBag, contents: Contents): Promise<void> {
-  const { CertBag, EncryptedContentInfo, PKCS8ShroudedKeyBag, PrivateKeyInfo, SafeContents } = await import(
-    'pkijs'
-  );
-  const value = bag.bagValue;
-  if (value instanceof SafeContents) {
-    for (const nested of value.safeBags) await collect(opener, nested, contents);
-  } else if (value instanceof PrivateKeyInfo) {
-    contents.keys.push(parsePrivateKey(new Uint8Array(value.toSchema().toBER())));
-  } else if (value instanceof PKCS8ShroudedKeyBag) {
-    const content = new EncryptedContentInfo({
-      contentEncryptionAlgorithm: value.encryptionAlgorithm,
-      encryptedContent: value.encryptedData,
-    });
-    contents.keys.push(parsePrivateKey(await decryptPkcs12(opener, content)));
-  } else if (value instanceof CertBag && 'getValue' in value.certValue) {
-    contents.certificates.push(new X509Certificate(Buffer.from(value.certValue.getValue())));
-  }
-}
-
-/** Reads a PKCS#8 key and overwrites the octets that it came from. */
-function parsePrivateKey(der: Uint8Array): KeyObject {
-  const octets = Buffer.from(der.buffer, der.byteOffset, der.byteLength);
+async function openSafe(opener: Pkcs12Opener, safe: ContentInfo, found: Found): Promise<void> {
+  const { SafeContents } = await import('pkijs');
+  const octets = await octetsOf(opener, safe);
   try {
-    return createPrivateKey({ key: octets, format: 'der', type: 'pkcs8' });
+    const { safeBags } = new SafeContents({ schema: await parseBer(octets) });
+    for (const bag of safeBags) await collect(opener, bag, found);
   } finally {
     octets.fill(0);
   }
 }
 
-function toPem({ keys, certificates }: Contents): SecretBytes {
-  if (keys.length === 0 && certificates.length === 0) {
-    throw new Failure('badParameter', 'Pkcs12 value is invalid: it holds neither a key nor a certificate.');
+async function octetsOf(opener: Pkcs12Opener, safe: ContentInfo): Promise<Uint8Array> {
+  const { ContentInfo, EncryptedData } = await import('pkijs');
+  switch (safe.contentType) {
+    case ContentInfo.DATA:
+      return new Uint8Array(safe.content.getValue());
+    case ContentInfo.ENCRYPTED_DATA:
+      return decryptPkcs12(opener, new EncryptedData({ schema: safe.content }).encryptedContentInfo);
+    default:
+      throw new Failure('badParameter', 'Pkcs12 value is not supported: it is encrypted to a certificate.');
   }
-  const blocks = [
-    ...keys.map((key) => key.export({ format: 'pem', type: 'pkcs8' })),
-    ...orderLeafFirst(certificates, keys).map((certificate) => certificate.toString()),
-  ];
-  return SecretBytes.fromText(blocks.join(''));
 }
 
-/** Leaves first, each certificate once, then every issuer that leads up from them, then what is left over. */
-function orderLeafFirst(certificates: X509Certificate[], keys: KeyObject[]): X509Certificate[] {
-  const left = new Map(certificates.map((certificate) => [certificate.fingerprint256, certificate]));
-  const take = (certificate: X509Certificate) => {
-    left.delete(certificate.fingerprint256);
-    return certificate;
-  };
-  const ordered = findLeaves([...left.values()], keys).map(take);
-  for (const certificate of ordered) {
-    // The array grows while it is walked: issuers of issuers follow.
-    const issuer = [...left.values()].find((candidate) => certificate.checkIssued(candidate));
-    if (issuer !== undefined) ordered.push(take(issuer));
+/** Adds what the bag holds; revocation lists and other secrets are left out. */
+async function collect(opener: Pkcs12Opener, bag: SafeBag, found: Found): Promise<void> {
+  found.bags += 1;
+  if (found.bags > mostBags) throw tooMany();
+  const { CertBag, EncryptedContentInfo, PKCS8ShroudedKeyBag, PrivateKeyInfo, SafeContents } = await import(
+    'pkijs'
+  );
+  const value = bag.bagValue;
+  const localKeyId = localKeyIdOf(bag);
+  if (value instanceof SafeContents) {
+    for (const nested of value.safeBags) await collect(opener, nested, found);
+  } else if (value instanceof PrivateKeyInfo) {
+    found.keys.push({ value: takePrivateKey(new Uint8Array(value.toSchema().toBER())), localKeyId });
+  } else if (value instanceof PKCS8ShroudedKeyBag) {
+    const content = new EncryptedContentInfo({
+      contentEncryptionAlgorithm: value.encryptionAlgorithm,
+      encryptedContent: value.encryptedData,
+    });
+    found.keys.push({ value: takePrivateKey(await decryptPkcs12(opener, content)), localKeyId });
+  } else if (value instanceof CertBag && 'getValue' in value.certValue) {
+    const der = new Uint8Array(value.certValue.getValue());
+    found.certificates.push({ value: parseCertificate(der), localKeyId });
   }
-  return [...ordered, ...left.values()];
 }
 
-/** The certificates of the keys; without a match those that issued no other, which leaves out the authorities. */
-function findLeaves(certificates: X509Certificate[], keys: KeyObject[]): X509Certificate[] {
-  const matching = certificates.filter((certificate) => keys.some((key) => certificate.checkPrivateKey(key)));
-  if (matching.length > 0) return matching;
-  return certificates.filter((candidate) => {
-    return !certificates.some((other) => other !== candidate && other.checkIssued(candidate));
-  });
+function localKeyIdOf(bag: SafeBag): string | undefined {
+  const value: unknown = bag.bagAttributes?.find(({ type }) => type === localKeyIdOid)?.values[0];
+  if (typeof value !== 'object' || value === null || !('getValue' in value)) return undefined;
+  const octets = typeof value.getValue === 'function' ? value.getValue() : undefined;
+  return octets instanceof ArrayBuffer ? Buffer.from(octets).toString('hex') : undefined;
+}
+
+function tooMany(): Failure {
+  return new Failure('badParameter', 'Pkcs12 value is not supported: it has too many parts.');
 }

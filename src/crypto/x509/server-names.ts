@@ -73,7 +73,8 @@ function isWithinDomain(name: string, base: string): boolean {
   return host === base || host.endsWith(`.${base}`);
 }
 
-function isWithinRange(address: string, range: string): boolean {
+/** Whether an address lies in a CIDR range, of its own family only; throws `RangeError` for what is neither. */
+export function isWithinRange(address: string, range: string): boolean {
   const parsed = parseIpAddress(address);
   const [network = '', prefix = ''] = parseIpRange(range).split('/');
   // Compared per family, as validators do by length; a BlockList alone would match IPv4 against IPv6 ranges.

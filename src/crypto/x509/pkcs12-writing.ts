@@ -1,0 +1,213 @@
+/**
+ * PKCS#12 (PFX, RFC 7292) and PEM of a certificate with its chain and, unless it stays here, its private key: what a client
+ * downloads. The PFX is one that OpenSSL 1.1 and later, Java 8u301 and later, and Windows 10 1709 and later read: AES-256
+ * in CBC mode and PBKDF2 with HMAC-SHA-256 (RFC 8018), a MAC with SHA-256.
+ */
+import { createHash, createHmac, webcrypto } from 'node:crypto';
+import type { OctetString } from 'asn1js';
+import type { Attribute, ContentInfo, CryptoEngine, EncryptedContentInfo, MacData, SafeBag } from 'pkijs';
+import type { Random } from '../../core/random.ts';
+import { SecretBytes } from '../../core/secret-bytes.ts';
+import { certificatePem, privateKeyPem } from './pem.ts';
+import {
+  derivePkcs12,
+  encodePkcs12Password,
+  newWorkBudget,
+  pkcs12Digests,
+  pkcs12Purpose,
+} from './pkcs12-kdf.ts';
+
+/** A certificate to be written. */
+export interface CertificateFile {
+  /** PKCS#8, DER; undefined: the file holds certificates only. */
+  readonly privateKey: SecretBytes | undefined;
+  /** DER, at least one, the key's first; the order is kept. */
+  readonly chain: readonly Uint8Array[];
+}
+
+export interface PfxInput extends CertificateFile {
+  /** May be empty, as it is for a vault's secrets. */
+  readonly password: string;
+  /** The name that Windows and Java show; the fingerprint if undefined. */
+  readonly friendlyName?: string | undefined;
+  readonly random: Random;
+}
+
+const shroudedKeyBagOid = '1.2.840.113549.1.12.10.1.2';
+const certBagOid = '1.2.840.113549.1.12.10.1.3';
+const x509CertificateOid = '1.2.840.113549.1.9.22.1';
+const friendlyNameOid = '1.2.840.113549.1.9.20';
+const localKeyIdOid = '1.2.840.113549.1.9.21';
+const sha256Oid = '2.16.840.1.101.3.4.2.1';
+
+/**
+ * The least that NIST SP 800-132 §5.2 allows, and OpenSSL in FIPS mode with it: against an empty password, which everyone
+ * knows, any more would cost readers time and attackers nothing.
+ */
+const leastIterations = 1000;
+/** For the password of a person: ten times Java's count, a tenth of a second each for the MAC and for each part. */
+const manyIterations = 100_000;
+/** Octets, as NIST SP 800-132 §5.1 asks for at least. */
+const saltLength = 16;
+
+/** What the parts of one file have in common. */
+interface Writer {
+  readonly engine: CryptoEngine;
+  readonly random: Random;
+  readonly password: string;
+  readonly iterations: number;
+}
+
+interface Encrypted {
+  readonly encryptedContent: OctetString;
+  readonly encryptedContentInfo: EncryptedContentInfo;
+}
+
+/** Writes the PFX, DER. The key's octets stay the caller's. Throws for a chain of no certificate. */
+export async function writePfx(input: PfxInput): Promise<SecretBytes> {
+  const { privateKey, chain, password, random } = input;
+  const [leaf] = chain;
+  if (leaf === undefined) throw new RangeError('a PFX needs at least one certificate');
+  const { AuthenticatedSafe, PFX } = await import('pkijs');
+  const iterations = password === '' ? leastIterations : manyIterations;
+  const writer = { engine: await engineOf(random), random, password, iterations };
+  const attributes = await entryAttributes(leaf, input.friendlyName);
+  const safes = [await encryptedSafe(writer, await certBags(chain, attributes))];
+  if (privateKey !== undefined) safes.push(await clearSafe([await keyBag(writer, privateKey, attributes)]));
+  const content = new AuthenticatedSafe({ safeContents: safes }).toSchema().toBER();
+  const pfx = new PFX({
+    authSafe: await dataOf(content),
+    macData: await macOf(writer, new Uint8Array(content)),
+  });
+  return new SecretBytes(new Uint8Array(pfx.toSchema().toBER()));
+}
+
+/** PEM, LF line ends: the key as PKCS#8, then the certificates in their order. Throws for what is neither. */
+export function writePem({ privateKey, chain }: CertificateFile): SecretBytes {
+  const blocks = chain.map(certificatePem);
+  if (privateKey !== undefined) blocks.unshift(privateKeyPem(privateKey).exposeText());
+  return SecretBytes.fromText(blocks.join(''));
+}
+
+/** The library's engine over WebCrypto, with the randomness that we were given. */
+async function engineOf(random: Random): Promise<CryptoEngine> {
+  const { CryptoEngine } = await import('pkijs');
+  const crypto: Crypto = {
+    subtle: webcrypto.subtle,
+    randomUUID: () => webcrypto.randomUUID(),
+    getRandomValues(array) {
+      if (array !== null)
+        new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(random.bytes(array.byteLength));
+      return array;
+    },
+  };
+  return new CryptoEngine({ name: 'webcrypto', crypto });
+}
+
+/** The first certificate is the key's, which its identifier says to readers (RFC 7292 §4.2). */
+async function certBags(chain: readonly Uint8Array[], leafAttributes: Attribute[]): Promise<SafeBag[]> {
+  const { OctetString } = await import('asn1js');
+  const { CertBag, SafeBag } = await import('pkijs');
+  return chain.map((der, index) => {
+    const certValue = new OctetString({ valueHex: new Uint8Array(der) });
+    const bagValue = new CertBag({ certId: x509CertificateOid, certValue });
+    return new SafeBag({
+      bagId: certBagOid,
+      bagValue,
+      ...(index === 0 ? { bagAttributes: leafAttributes } : {}),
+    });
+  });
+}
+
+async function keyBag(writer: Writer, privateKey: SecretBytes, bagAttributes: Attribute[]): Promise<SafeBag> {
+  const { PKCS8ShroudedKeyBag, SafeBag } = await import('pkijs');
+  const pkcs8 = Uint8Array.from(privateKey.exposeBytes());
+  try {
+    const { encryptedContentInfo, encryptedContent } = await encrypted(writer, pkcs8.buffer);
+    const bagValue = new PKCS8ShroudedKeyBag({
+      encryptionAlgorithm: encryptedContentInfo.contentEncryptionAlgorithm,
+      encryptedData: encryptedContent,
+    });
+    return new SafeBag({ bagId: shroudedKeyBagOid, bagValue, bagAttributes });
+  } finally {
+    pkcs8.fill(0);
+  }
+}
+
+async function entryAttributes(leaf: Uint8Array, friendlyName: string | undefined): Promise<Attribute[]> {
+  const { BmpString, OctetString } = await import('asn1js');
+  const { Attribute } = await import('pkijs');
+  // OpenSSL's choice; any octets would do that the key and its certificate share.
+  const fingerprint = createHash('sha1').update(leaf).digest();
+  const name = friendlyName ?? fingerprint.toString('hex');
+  const attributes = [
+    new Attribute({ type: friendlyNameOid, values: [new BmpString({ value: name })] }),
+    new Attribute({
+      type: localKeyIdOid,
+      values: [new OctetString({ valueHex: new Uint8Array(fingerprint) })],
+    }),
+  ];
+  // The order that DER wants of a set (X.690 §11.6).
+  const encoded = (attribute: Attribute) => new Uint8Array(attribute.toSchema().toBER());
+  return attributes.sort((one, other) => Buffer.compare(encoded(one), encoded(other)));
+}
+
+async function encryptedSafe(writer: Writer, safeBags: SafeBag[]): Promise<ContentInfo> {
+  const { ContentInfo, EncryptedData, SafeContents } = await import('pkijs');
+  const { encryptedContentInfo } = await encrypted(writer, new SafeContents({ safeBags }).toSchema().toBER());
+  const content = new EncryptedData({ encryptedContentInfo }).toSchema();
+  return new ContentInfo({ contentType: ContentInfo.ENCRYPTED_DATA, content });
+}
+
+/** Its bags are encrypted one by one. */
+async function clearSafe(safeBags: SafeBag[]): Promise<ContentInfo> {
+  const { SafeContents } = await import('pkijs');
+  return dataOf(new SafeContents({ safeBags }).toSchema().toBER());
+}
+
+async function dataOf(octets: ArrayBuffer): Promise<ContentInfo> {
+  const { OctetString } = await import('asn1js');
+  const { ContentInfo } = await import('pkijs');
+  return new ContentInfo({ contentType: ContentInfo.DATA, content: new OctetString({ valueHex: octets }) });
+}
+
+async function encrypted(writer: Writer, contentToEncrypt: ArrayBuffer): Promise<Encrypted> {
+  const { OctetString } = await import('asn1js');
+  const { ContentInfo, EncryptedContentInfo } = await import('pkijs');
+  const made = await writer.engine.encryptEncryptedContentInfo({
+    password: new Uint8Array(Buffer.from(writer.password)).buffer,
+    contentEncryptionAlgorithm: { name: 'AES-CBC', length: 256 },
+    hmacHashAlgorithm: 'SHA-256',
+    iterationCount: writer.iterations,
+    contentToEncrypt,
+    contentType: ContentInfo.DATA,
+  });
+  const { contentType, contentEncryptionAlgorithm } = made;
+  // The library cuts it into pieces of a kilobyte, which only BER allows.
+  const encryptedContent = new OctetString({ valueHex: made.getEncryptedContent() });
+  const info = { contentType, contentEncryptionAlgorithm, encryptedContent, disableSplit: true };
+  return { encryptedContent, encryptedContentInfo: new EncryptedContentInfo(info) };
+}
+
+/** The library could make it, but only in one piece on the event loop. An empty password is its closing zero, as on Windows. */
+async function macOf({ random, password, iterations }: Writer, content: Uint8Array): Promise<MacData> {
+  const { Null, OctetString } = await import('asn1js');
+  const { AlgorithmIdentifier, DigestInfo, MacData } = await import('pkijs');
+  const digest = pkcs12Digests[sha256Oid];
+  if (digest === undefined) throw new TypeError('SHA-256 is one of the digests');
+  const salt = random.bytes(saltLength);
+  const key = await derivePkcs12(newWorkBudget(), {
+    ...{ digest, salt, iterations, purpose: pkcs12Purpose.mac, length: digest.output },
+    password: encodePkcs12Password(password),
+  });
+  const mac = createHmac(digest.name, key).update(content).digest();
+  key.fill(0);
+  return new MacData({
+    mac: new DigestInfo({
+      digestAlgorithm: new AlgorithmIdentifier({ algorithmId: sha256Oid, algorithmParams: new Null() }),
+      digest: new OctetString({ valueHex: new Uint8Array(mac) }),
+    }),
+    macSalt: new OctetString({ valueHex: new Uint8Array(salt) }),
+    iterations,
+  });
+}
