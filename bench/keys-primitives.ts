@@ -63,6 +63,15 @@ const primitives = {
       return { ciphertext, tag: cipher.getAuthTag() };
     };
   },
+  // What is in a certificate that signs itself: its key, its request's signature and its own.
+  'P-256 key, two signatures': () => (value: Buffer) => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    return [sign('sha256', value, privateKey), sign('sha256', value, privateKey)];
+  },
+  'RSA-2048 key, two signatures': () => (value: Buffer) => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    return [sign('sha256', value, privateKey), sign('sha256', value, privateKey)];
+  },
 } as const satisfies Record<string, () => (value: Buffer) => unknown>;
 
 /** Those that Node.js does off the event loop too. */

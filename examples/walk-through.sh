@@ -1,7 +1,7 @@
 #!/bin/sh
-# The management plane by the az command line as it is: groups, vaults, secrets, keys, access policies, network rules and
-# roles are set up as Azure's documentation does it, and tried out by those whom they are about. The server was started
-# with --dev; everything made here has a name of its own.
+# The management plane by the az command line as it is: groups, vaults, secrets, keys, certificates, access policies,
+# network rules and roles are set up as Azure's documentation does it, and tried out by those whom they are about. The
+# server was started with --dev; everything made here has a name of its own.
 #
 #   bin/strongroom exec -- sh examples/walk-through.sh                             on az's default cloud
 #   bin/strongroom exec -- sh examples/walk-through.sh strongroom.localhost:8443   on a cloud made known to az
@@ -169,7 +169,14 @@ is 'who signed in' "$(az account show --query user.name)" "$user"
 is 'what the user reads' "$(az keyvault secret show --name ExamplePassword --vault-name "$kv2" --query value)" "$secret"
 refused ForbiddenByRbac az keyvault secret set --vault-name "$kv2" --name ExamplePassword --value other
 refused ForbiddenByPolicy az keyvault secret show --name ExamplePassword --vault-name "$kv1"
-say "sign-in       with a device code: the role lets the user read $kv2, and nothing of $kv1"
+say "sign-in       with a device code: the role lets the user read $kv2, and no secret of $kv1"
+
+az keyvault certificate create --name web --vault-name "$kv1" --output none \
+  --policy "$(az keyvault certificate get-default-policy --output json)"
+az keyvault certificate download --name web --vault-name "$kv1" --file "$work/web.pem"
+grep -q 'BEGIN CERTIFICATE' "$work/web.pem" || fail 'the certificate is no PEM'
+refused ForbiddenByPolicy az keyvault certificate backup --name web --vault-name "$kv1" --file "$work/web.backup"
+say "certificate   $(az keyvault certificate show --name web --vault-name "$kv1" --query id), made by the user"
 
 # The address at which machines in Azure ask for tokens, which the drop-in proxy answers.
 become machine

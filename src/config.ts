@@ -8,6 +8,8 @@ import { availableParallelism } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parse as parseYaml } from 'yaml';
+import { acmeSettings } from './config/acme.ts';
+import { smtpSettings } from './config/smtp.ts';
 
 /** Settings that cannot be used; the message names each of them. */
 export class ConfigError extends Error {
@@ -96,6 +98,18 @@ const schema = v.strictObject({
   /** The attestation authorities that key release may ask, as https URLs; default: any with `dev`, else none. */
   attestationAuthorities: v.optional(v.array(v.pipe(v.string(), v.url(), v.startsWith('https://')))),
   trustedIssuers: v.optional(v.array(trustedIssuer), []),
+  /** Certificate authorities that speak ACME, and how names are proven to them. */
+  acme: v.optional(acmeSettings, {}),
+  /** The authority within: what the certificates live that a certificate of the same vault signs. */
+  authority: v.optional(
+    v.strictObject({
+      /** Days; there is no revocation but the end of a short life. */
+      maxDays: v.optional(v.pipe(count, v.minValue(1), v.maxValue(3650)), 90),
+    }),
+    {},
+  ),
+  /** The relay that takes mail to the contacts of vaults; without it none is sent. */
+  smtp: v.optional(smtpSettings),
   /**
    * Addresses and ranges besides the public Internet's from which the keys of federated credentials' issuers may be
    * fetched, such as those of a Kubernetes API server; default: loopback with `dev`, else none.
@@ -183,7 +197,14 @@ const kinds: Readonly<Partial<Record<SettingName, 'number' | 'boolean' | 'list'>
 };
 
 /** Settings that a file alone can hold. */
-const notFromEnvironment: readonly SettingName[] = ['trustedIssuers', 'virtualNetworks', 'privateEndpoints'];
+const notFromEnvironment: readonly SettingName[] = [
+  'trustedIssuers',
+  'acme',
+  'authority',
+  'smtp',
+  'virtualNetworks',
+  'privateEndpoints',
+];
 
 export interface ConfigSources {
   /** By setting name; numbers and lists may be text. */

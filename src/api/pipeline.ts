@@ -170,7 +170,7 @@ async function answerVault(deps: Deps, exchange: Exchange, target: HostTarget): 
   return {
     status: reply.status,
     body: reply.body === undefined ? reply.text : JSON.stringify(reply.body),
-    headers: [],
+    headers: reply.headers ?? [],
     failure: undefined,
     id: reply.id,
   };

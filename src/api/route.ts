@@ -1,7 +1,7 @@
 /** One operation of the vault data plane, as a row: everything that tells it from the others. */
 import type { GenericSchema, InferOutput } from 'valibot';
 import type { Action } from '../authorization/actions.ts';
-import type { ObjectKind } from '../core/names.ts';
+import type { StoredKind } from '../core/names.ts';
 import type { VaultGrant } from '../domain/vaults/vault.ts';
 import type { Query } from './request-target.ts';
 import type { ApiVersion, KnownVersion } from './versions.ts';
@@ -14,6 +14,8 @@ export interface Reply {
   readonly body: object | undefined;
   readonly text?: string;
   readonly id?: string | undefined;
+  /** Besides those of every answer: name and value in turn. */
+  readonly headers?: readonly string[];
 }
 
 /** A request that has passed every check of the pipeline. */
@@ -39,7 +41,7 @@ export interface VaultRoute {
   /** The api-version that brought the operation; undefined for those that every version has. */
   readonly since: KnownVersion | undefined;
   readonly action: Action;
-  readonly kind: ObjectKind;
+  readonly kind: StoredKind;
   /** Bytes of the largest body that is read. */
   readonly maxBody: number;
   readonly schema: GenericSchema | undefined;

@@ -112,7 +112,8 @@ export function evaluatePolicies(
   let verdict: PolicyVerdict = 'unknown';
   for (const policy of policies) {
     if (!appliesTo(policy, principal)) continue;
-    if (grants(policy.permissions[action.policyKind], action.permission)) return 'allowed';
+    const granted = policy.permissions[action.policyKind];
+    if (grants(granted, action.permission) || grants(granted, action.orPermission)) return 'allowed';
     verdict = 'missing';
   }
   return verdict;
@@ -123,7 +124,7 @@ function appliesTo(policy: AccessPolicy, principal: Pick<Principal, 'tenantId' |
   return policy.applicationId === undefined || policy.applicationId === principal.appId;
 }
 
-function grants(permissions: readonly string[] | undefined, permission: string): boolean {
-  if (permissions === undefined) return false;
+function grants(permissions: readonly string[] | undefined, permission: string | undefined): boolean {
+  if (permissions === undefined || permission === undefined) return false;
   return permissions.includes(permission) || (permission !== 'purge' && permissions.includes('all'));
 }

@@ -12,6 +12,8 @@ export interface Action {
   readonly policyKind: PolicyKind;
   /** Lower-case verb of an access policy. */
   readonly permission: string;
+  /** Another verb that allows it too. */
+  readonly orPermission?: string;
 }
 
 function secretAction(dataAction: string, permission: string): Action {
@@ -60,3 +62,49 @@ export const keyActions = {
   getRotationPolicy: keyAction('keyrotationpolicies/read', 'getrotationpolicy'),
   setRotationPolicy: keyAction('keyrotationpolicies/write', 'setrotationpolicy'),
 } as const satisfies Record<string, Action>;
+
+function certificateAction(dataAction: string, permission: string): Action {
+  return { dataAction: `Microsoft.KeyVault/vaults/${dataAction}`, policyKind: 'certificates', permission };
+}
+
+/** An action on issuers; whoever manages them may do all of them. */
+function issuerAction(dataAction: string, permission: string): Action {
+  return { ...certificateAction(`certificatecas/${dataAction}`, permission), orPermission: 'manageissuers' };
+}
+
+/** Operations on certificates, deleted certificates and pending operations. */
+export const certificateActions = {
+  list: certificateAction('certificates/read', 'list'),
+  get: certificateAction('certificates/read', 'get'),
+  getDeleted: certificateAction('certificates/read', 'get'),
+  create: certificateAction('certificates/create/action', 'create'),
+  import: certificateAction('certificates/import/action', 'import'),
+  update: certificateAction('certificates/update/action', 'update'),
+  delete: certificateAction('certificates/delete', 'delete'),
+  backup: certificateAction('certificates/backup/action', 'backup'),
+  restore: certificateAction('certificates/restore/action', 'restore'),
+  recover: certificateAction('certificates/recover/action', 'recover'),
+  purge: certificateAction('certificates/purge/action', 'purge'),
+} as const satisfies Record<string, Action>;
+
+/** Operations on a vault's issuers. */
+export const issuerActions = {
+  list: issuerAction('read', 'listissuers'),
+  get: issuerAction('read', 'getissuers'),
+  set: issuerAction('write', 'setissuers'),
+  delete: issuerAction('delete', 'deleteissuers'),
+} as const satisfies Record<string, Action>;
+
+/** Operations on a vault's contacts: Azure has published one data action for all of them. */
+export const contactActions = {
+  manage: certificateAction('certificatecontacts/write', 'managecontacts'),
+} as const satisfies Record<string, Action>;
+
+/** Every data action, each once. */
+export const dataActions: readonly string[] = [
+  ...new Set(
+    [secretActions, keyActions, certificateActions, issuerActions, contactActions].flatMap((actions) =>
+      Object.values<Action>(actions).map(({ dataAction }) => dataAction),
+    ),
+  ),
+];

@@ -141,11 +141,22 @@ function addPolicyCommand(vault: Command): void {
       'all, get, list, create, import, update, delete, backup, restore, recover, purge, encrypt, decrypt, wrapKey, unwrapKey, sign, verify, release, rotate, getRotationPolicy, setRotationPolicy; none for nothing',
       'none',
     )
+    .option(
+      '--certificates <permissions>',
+      'all, get, list, create, import, update, delete, backup, restore, recover, purge, manageContacts, getIssuers, listIssuers, setIssuers, deleteIssuers, manageIssuers; none for nothing',
+      'none',
+    )
     .option('--json', 'print JSON')
     .action(async (name: string, identity: string, options: PolicyOptions, command: Command) => {
+      const { secrets, keys, certificates } = options;
+      const permissions = {
+        secrets: verbsOf(secrets),
+        keys: verbsOf(keys),
+        certificates: verbsOf(certificates),
+      };
       await operate<VaultView>(command, {
         name: 'vault set-policy',
-        input: { name, identity, secrets: verbsOf(options.secrets), keys: verbsOf(options.keys) },
+        input: { name, identity, ...permissions },
         print: (changed) => print(vaultFacts(changed)),
       });
     });
@@ -154,6 +165,7 @@ function addPolicyCommand(vault: Command): void {
 interface PolicyOptions {
   readonly secrets: string;
   readonly keys: string;
+  readonly certificates: string;
 }
 
 function verbsOf(text: string): string[] {

@@ -3,6 +3,10 @@
 /** Objects in a vault that have versions, deletion and recovery. */
 export type ObjectKind = 'secrets' | 'keys' | 'certificates';
 
+/** What else is kept as an object of a vault, and is shown only through what it belongs to. */
+export type InternalKind = 'pendingcertificates' | 'certificateissuers' | 'certificatecontacts';
+export type StoredKind = ObjectKind | InternalKind;
+
 /** A secret's, key's or certificate's name: 1 to 127 of [0-9a-zA-Z-] (LIMITS.md §1, Azure's OpenAPI). */
 const objectName = /^[0-9a-zA-Z-]{1,127}$/;
 /** 3 to 24 of letters, digits and single hyphens; starts with a letter, ends with a letter or digit. */

@@ -11,8 +11,8 @@ import { createVaultKeys, type VaultKeys } from '../domain/sealing/vault-keys.ts
 import { createSecrets, type Secrets } from '../domain/secrets/secrets.ts';
 import { ensureDirectory } from '../domain/vaults/first-start.ts';
 import { createVaults, type Vaults } from '../domain/vaults/vaults.ts';
+import { purgeDue } from '../domain/versioned/due.ts';
 import { createValueCache } from '../domain/versioned/value-cache.ts';
-import { purgeDue } from '../domain/versioned/versioned-objects.ts';
 import type { Fetch } from '../identity/remote-keys.ts';
 import type { Fence } from '../jobs/lease-store.ts';
 import { fenced } from '../storage/database.ts';
@@ -20,6 +20,7 @@ import { createDirectoryStore } from '../storage/directory.ts';
 import { createObjectReader, createObjectWriter } from '../storage/objects.ts';
 import { createVaultKeyStore } from '../storage/sealing.ts';
 import { createVaultStore } from '../storage/vaults.ts';
+import { buildCertificates, type CertificateParts } from './certificates.ts';
 import type { Data, Tools } from './data.ts';
 import { buildIdentity, type IdentityParts } from './identity.ts';
 import { buildKeys, type KeyParts } from './keys.ts';
@@ -40,6 +41,7 @@ export interface Core extends RoleParts {
   readonly vaults: Vaults;
   readonly secrets: Secrets;
   readonly keys: KeyParts;
+  readonly certificates: CertificateParts;
   /** The server's own certificate authority and what is issued under it, opened when it is first needed. */
   readonly serverCertificates: () => Promise<ServerCertificates>;
   readonly purgeDue: (fence: Fence, vaultId: string) => Promise<number>;
@@ -72,22 +74,29 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
   const hosts = createHosts({ domain: config.domain, port: () => config.publicPort ?? ports.port });
   const roles = buildRoles(db, clock);
   const serverCertificates = openedOnce(() => openCertificates(tools, data, hosts));
+  const vaults = createVaults({
+    store: createVaultStore(db),
+    ...{ directory, feed, vaultKeys, clock, random },
+    networks: knownNetworks(config),
+  });
+  const keys = buildKeys(tools, data, {
+    objects,
+    fetch,
+    certificates: serverCertificates,
+    signerNames: () => ({ dnsNames: vaultNames(tools, hosts), ipAddresses: [] }),
+  });
   return {
     directory,
     ...(await ensureDirectory({ store: directory, items, random })),
     vaultKeys,
-    vaults: createVaults({
-      store: createVaultStore(db),
-      ...{ directory, feed, vaultKeys, clock, random },
-      networks: knownNetworks(config),
-    }),
+    vaults,
     secrets: createSecrets({ ...objects, values, sealedItems: items, random }),
     serverCertificates,
-    keys: buildKeys(tools, data, {
-      objects,
-      fetch,
-      certificates: serverCertificates,
-      signerNames: () => ({ dnsNames: vaultNames(tools, hosts), ipAddresses: [] }),
+    keys,
+    certificates: buildCertificates(tools, data, {
+      ...{ objects, vaults },
+      providers: keys.providers,
+      hostOf: ({ name }) => new URL(hosts.vaultUri(name)).hostname,
     }),
     purgeDue: (fence, vaultId) =>
       purgeDue({ ...objects, writer: createObjectWriter(fenced(db, fence)) }, vaultId),

@@ -26,6 +26,7 @@ export interface KeyParts {
   readonly use: KeyUse;
   readonly rotation: KeyRotation;
   readonly release: KeyRelease;
+  readonly providers: KeyDeps['providers'];
   /** What the job does with the keys of a vault: rotates those whose policy says so, marks those near their expiry. */
   readonly runDue: (fence: Fence, vault: Vault) => AsyncIterable<DueKey>;
   /** Closes every handle. */
@@ -66,6 +67,7 @@ export function buildKeys(
   return {
     keys: createKeys({ ...deps, objects, sealedItems: data.items, attestations, unwrapPrivate }),
     use,
+    providers: deps.providers,
     rotation: createKeyRotation({ ...deps, objects }),
     release: createKeyRelease({
       keys: use,

@@ -25,6 +25,7 @@ import { vaultScope } from '../authorization/authorize.ts';
 import { purgeDueVaults } from '../domain/vaults/deleted-vaults.ts';
 import type { VaultRecord } from '../domain/vaults/vault.ts';
 import type { TokenValidator } from '../identity/validator.ts';
+import { certificateJobs } from '../jobs/certificates.ts';
 import { handoverJob } from '../jobs/handover.ts';
 import { keysJob } from '../jobs/keys.ts';
 import { standForLeadership } from '../jobs/leadership.ts';
@@ -36,6 +37,7 @@ import { createLeaseStore } from '../storage/leases.ts';
 import { pruneChanges } from '../storage/postgres-changes.ts';
 import { createRootSealedStore } from '../storage/sealing.ts';
 import { createVaultStore } from '../storage/vaults.ts';
+import { listenForChallenges } from './acme.ts';
 import { identityHeader } from './control.ts';
 import type { Core } from './core.ts';
 import { type Data, isKeeper, type Tools } from './data.ts';
@@ -94,6 +96,8 @@ export async function startServing(
       listeners.push(local);
       core.ports.localPort = local.port;
     }
+    const challenges = isKeeper(tools) ? await listenForChallenges(tools, data) : undefined;
+    if (challenges !== undefined) listeners.push(challenges);
     if (isKeeper(tools)) closers.push(await serveControl(core.control, log, config.paths.control));
     closers.push(runJobs(tools, data, core));
     core.readiness.serving = true;
@@ -218,6 +222,23 @@ function jobAudit({ clock, random }: Tools, { audit }: Data) {
   };
 }
 
+/** Which version came of an order, or of a renewal by its certificate's policy. */
+function certificateAudit(
+  tools: Tools,
+  data: Data,
+  core: Core,
+): Parameters<typeof certificateJobs>[0]['audit'] {
+  const { assertWritable, record } = jobAudit(tools, data);
+  return {
+    assertWritable,
+    issued: (vault, { name, version }) =>
+      record(vault, {
+        operationName: 'CertificateEnroll',
+        id: `${core.hosts.vaultUri(vault.name)}certificates/${name}/${version}`,
+      }),
+  };
+}
+
 /** Which version came of a rotation by its key's policy. */
 function keyAudit(tools: Tools, data: Data, core: Core): Parameters<typeof keysJob>[0]['audit'] {
   const { assertWritable, record } = jobAudit(tools, data);
@@ -263,6 +284,12 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
       log: tools.log,
       runDue: core.keys.runDue,
       audit: keyAudit(tools, data, core),
+    }),
+    ...certificateJobs({
+      log: tools.log,
+      vaultsWithDue: core.certificates.vaultsWithDue,
+      runDue: core.certificates.runDue,
+      audit: certificateAudit(tools, data, core),
     }),
     {
       name: 'signing-keys',

@@ -190,6 +190,11 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
       purge_at: 'integer',
     },
   },
+  // A server that is put back from a copy goes on with orders whose answers an authority has yet to look for.
+  acme_challenges: {
+    key: ['token'],
+    columns: { token: 'text', key_authorization: 'text', expires: 'integer' },
+  },
 };
 
 /** The tables in the order in which their rows can be added: what a foreign key refers to comes first. */

@@ -255,6 +255,10 @@ async function fillEverything(db: Database): Promise<void> {
       })
       .execute();
     await tx
+      .insertInto('acme_challenges')
+      .values({ token: 't', key_authorization: 't.k', expires: 2 })
+      .execute();
+    await tx
       .insertInto('role_assignments')
       .values({
         id: 'r',

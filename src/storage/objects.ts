@@ -1,5 +1,5 @@
 /** Objects with versions, of every kind: the reader and the writer of `domain/versioned`. */
-import type { ObjectKind } from '../core/names.ts';
+import type { StoredKind } from '../core/names.ts';
 import {
   type HeadAndVersion,
   type ObjectChange,
@@ -15,7 +15,7 @@ import {
 import type { Database, Procedure, Reader, Writer } from './database.ts';
 import { objectQueries as queries } from './object-queries.ts';
 import { toHead, toHeadRow, toMetadataColumns, toSealed, toVersion, toVersionRow } from './object-rows.ts';
-import { createTurns } from './turns.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 export function createObjectReader({ read }: Pick<Database, 'read'>): ObjectReader {
   return {
@@ -48,6 +48,18 @@ export function createObjectReader({ read }: Pick<Database, 'read'>): ObjectRead
       const rows = await queries.due(read, { ...of, afterDue, afterName, limit });
       return rows.map((row): HeadAndVersion => ({ head: toHead(row), version: toVersion(row) }));
     },
+    async vaultsWithDue(kind, now) {
+      const rows = await read
+        .selectFrom('objects')
+        .select('vault_id')
+        .distinct()
+        .where('due_at', 'is not', null)
+        .where('due_at', '<=', now)
+        .where('kind', '=', kind)
+        .where('deleted', '=', 0)
+        .execute();
+      return rows.map((row) => row.vault_id);
+    },
     async dueForPurge(vaultId, now, limit) {
       const rows = await read
         .selectFrom('objects')
@@ -57,7 +69,7 @@ export function createObjectReader({ read }: Pick<Database, 'read'>): ObjectRead
         .orderBy('purge_at')
         .limit(limit)
         .execute();
-      return rows.map((row) => ({ vaultId, kind: row.kind as ObjectKind, nameKey: row.name_key }));
+      return rows.map((row) => ({ vaultId, kind: row.kind as StoredKind, nameKey: row.name_key }));
     },
   };
 }
@@ -75,14 +87,75 @@ export function createObjectWriter(db: Pick<Database, 'read' | 'write'>): Object
         let seen = await readState(db.read, key, version);
         for (;;) {
           const { result, ...decision } = decide(seen);
-          const changesNothing = decision.head === 'same' && !decision.add && !decision.update;
-          if (changesNothing) return result;
+          if (changesNothing(decision)) return result;
           const now = await db.write(decideObject, { key, version, seen, decision });
           if (now === undefined) return result;
           seen = now;
         }
       }),
+    changeTogether: (objects, decide) => {
+      const asked = objects.map(({ key, version }) => ({ key, version: version?.toLowerCase() }));
+      const names = asked.map(({ key }) => objectChangeKey(key));
+      const read = () => Promise.all(asked.map(({ key, version }) => readState(db.read, key, version)));
+      return takeAll(turns, names, async () => {
+        let seen = await read();
+        for (;;) {
+          const decided = attempt(() => decide(seen));
+          const parts = decided.changes.map((change, index) => partOf(asked, { index, seen, change }));
+          if (parts.every(({ decision }) => changesNothing(decision))) {
+            // They were read one after the other. What they are twice, they are at once in between.
+            const again = await read();
+            if (JSON.stringify(again) === JSON.stringify(seen)) return decided.result();
+            seen = again;
+            continue;
+          }
+          if (parts.length !== asked.length) throw new TypeError('there is one change for each object');
+          const now = await db.write(decideObjects, parts);
+          if (now === undefined) return decided.result();
+          seen = [...now];
+        }
+      });
+    },
   };
+}
+
+function changesNothing({ head, add, update, drop }: Decided['decision']): boolean {
+  return head === 'same' && !add && !update && !drop;
+}
+
+/** A decision that refuses changes nothing, and throws when it is asked for its result. */
+function attempt<T>(
+  decide: () => { readonly changes: readonly ObjectChange<unknown>[]; readonly result: T },
+): {
+  readonly changes: readonly ObjectChange<unknown>[];
+  readonly result: () => T;
+} {
+  try {
+    const { changes, result } = decide();
+    return { changes, result: () => result };
+  } catch (error) {
+    const refuse = () => {
+      throw error;
+    };
+    return { changes: [], result: refuse };
+  }
+}
+
+function partOf(
+  asked: readonly Pick<Decided, 'key' | 'version'>[],
+  of: { index: number; seen: readonly ObjectState[]; change: ObjectChange<unknown> },
+): Decided {
+  const { [of.index]: ask } = asked;
+  const { [of.index]: seen } = of.seen;
+  if (ask === undefined || seen === undefined) throw new TypeError('there is one change for each object');
+  const { result: _result, ...decision } = of.change;
+  return { ...ask, seen, decision };
+}
+
+/** Takes the turns of all keys, one after the other. */
+function takeAll<T>(turns: Turns, keys: readonly string[], work: () => Promise<T>): Promise<T> {
+  const [first, ...others] = keys;
+  return first === undefined ? work() : turns.take(first, () => takeAll(turns, others, work));
 }
 
 interface Decided {
@@ -118,6 +191,27 @@ export const decideObject: Procedure<Decided, ObjectState | undefined> = {
   changes: ({ key }) => [{ topic: 'object', key: objectChangeKey(key) }],
 };
 
+/** As `decideObject` for several objects: all is written, or what all of them are is answered. */
+export const decideObjects: Procedure<readonly Decided[], readonly ObjectState[] | undefined> = {
+  name: 'objects.decideTogether',
+  async run(tx, parts) {
+    const now: ObjectState[] = [];
+    for (const { key, version } of parts) {
+      const [row] = await queries.lockedHead(tx, key);
+      const head = row === undefined ? undefined : toHead(row);
+      now.push({
+        head,
+        version: head === undefined ? undefined : await versionOf(tx, { key, head, version }),
+      });
+    }
+    const isAsSeen = parts.every(({ seen }, index) => JSON.stringify(now[index]) === JSON.stringify(seen));
+    if (!isAsSeen) return now;
+    for (const part of parts) if (!changesNothing(part.decision)) await apply(tx, part);
+    return undefined;
+  },
+  changes: (parts) => parts.map(({ key }) => ({ topic: 'object', key: objectChangeKey(key) })),
+};
+
 const nothing: ObjectState = { head: undefined, version: undefined };
 
 async function readState(db: Reader, key: ObjectKey, version: string | undefined): Promise<ObjectState> {
@@ -135,6 +229,7 @@ async function versionOf(
 }
 
 async function apply(tx: Writer, { key, seen, decision }: Omit<Decided, 'version'>): Promise<void> {
+  for (const version of decision.drop ?? []) await removeVersion(tx, key, version);
   for (const version of decision.add ?? []) {
     try {
       await queries.addVersion(tx, toVersionRow(key, version));
@@ -159,6 +254,16 @@ async function removeObject(tx: Writer, key: ObjectKey): Promise<void> {
       .where('name_key', '=', key.nameKey)
       .execute();
   }
+}
+
+async function removeVersion(tx: Writer, key: ObjectKey, version: string): Promise<void> {
+  await tx
+    .deleteFrom('object_versions')
+    .where('vault_id', '=', key.vaultId)
+    .where('kind', '=', key.kind)
+    .where('name_key', '=', key.nameKey)
+    .where('version', '=', version)
+    .execute();
 }
 
 async function updateVersion(tx: Writer, key: ObjectKey, version: ObjectVersion): Promise<void> {

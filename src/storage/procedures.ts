@@ -1,4 +1,5 @@
 /** Every kind of write by its name, for the process that runs those that others ask for. */
+import { putChallenge, removeChallenge } from './acme-challenges.ts';
 import { saveAnchor } from './audit-anchor.ts';
 import type { Procedure } from './database.ts';
 import {
@@ -19,7 +20,7 @@ import {
   replaceFailures,
   revokeFamily,
 } from './login-grants.ts';
-import { decideObject } from './objects.ts';
+import { decideObject, decideObjects } from './objects.ts';
 import {
   addCredential,
   addMember,
@@ -63,12 +64,14 @@ const all: readonly Procedure<never, unknown>[] = [
   beginVaultPurge,
   clearFailures,
   decideObject,
+  decideObjects,
   deleteVault,
   endHandover,
   exchangeGrants,
   pruneFailures,
   pruneGrants,
   putAssignment,
+  putChallenge,
   putDefinition,
   purgeSomeOfVault,
   putItem,
@@ -76,6 +79,7 @@ const all: readonly Procedure<never, unknown>[] = [
   recoverVault,
   releaseLease,
   removeAssignment,
+  removeChallenge,
   removeCredential,
   removeDefinition,
   removeLock,

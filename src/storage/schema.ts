@@ -151,6 +151,8 @@ export interface Schema {
     used: number | null;
   };
   sign_in_failures: { object_id: string; failures: number; last: number; locked_until: number };
+  /** What ACME authorities are answered; times are Unix milliseconds. */
+  acme_challenges: { token: string; key_authorization: string; expires: number };
   audit_anchors: { log: string; seq: number; mac: string };
   /** The root keys that something may be sealed under; a new one stands sealed under its forerunner for a while. */
   root_keys: { id: string; handover_by: string | null; handover: Bytes | null };

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe } from 'vitest';
+import { challengeBoardContract } from '../../test/contracts/challenge-board.ts';
 import { directoryStoreContract } from '../../test/contracts/directory-store.ts';
 import { leaseStoreContract } from '../../test/contracts/lease-store.ts';
 import { failureStoreContract, loginGrantStoreContract } from '../../test/contracts/login-grant-store.ts';
@@ -24,6 +25,7 @@ import { systemRandom } from '../crypto/random.ts';
 import { sealingKey } from '../crypto/sealing.ts';
 import { createSealedItems } from '../domain/sealing/sealed-items.ts';
 import type { Fence } from '../jobs/lease-store.ts';
+import { createChallengeBoard } from './acme-challenges.ts';
 import { createAnchorStore } from './audit-anchor.ts';
 import { type Database, LeaseLost } from './database.ts';
 import { addTenant, createDirectoryStore } from './directory.ts';
@@ -122,6 +124,7 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
           return db.write(procedure, input, fence);
         },
       }),
+    feed: db.feed,
     vaults: createVaultStore(db),
     vaultKeys: createVaultKeyStore(db),
     items: createSealedItemStore(db),
@@ -167,6 +170,7 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
   principalStoreContract(on(createPrincipalStore));
   loginGrantStoreContract(on(createLoginGrantStore));
   failureStoreContract(on(createFailureStore));
+  challengeBoardContract(on(createChallengeBoard));
   const roles = (db: Database) => ({
     assignments: createRoleAssignmentStore(db),
     definitions: createRoleDefinitionStore(db),

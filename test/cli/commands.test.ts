@@ -70,7 +70,7 @@ const help: Readonly<Record<string, readonly string[]>> = {
   ],
   'vault list': ['--json', '--data', '--passphrase-file'],
   'vault show': ['--json', '--data', '--passphrase-file'],
-  'vault set-policy': ['--secrets', '--keys', '--json', '--data', '--passphrase-file'],
+  'vault set-policy': ['--secrets', '--keys', '--certificates', '--json', '--data', '--passphrase-file'],
   'vault rotate-key': ['--json', '--data', '--passphrase-file'],
   'identity create': [
     '--managed',

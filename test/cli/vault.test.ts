@@ -44,17 +44,11 @@ test('vault set-policy gives, replaces and takes away what an identity may do', 
   expect(await set('all')).toMatchObject([{ permissions: { secrets: ['all'] } }]);
   expect(await set('fly')).toBe(1);
   expect((await run('vault', 'show', 'policies')).stdout).toContain(': secrets all\n');
-  const both = await run(
-    'vault',
-    'set-policy',
-    'policies',
-    'developer',
-    '--secrets',
-    'get',
-    '--keys',
-    'wrapKey,get',
-  );
-  expect(both.stdout).toContain(': secrets get; keys wrapkey, get\n');
+  const policy = ['--secrets', 'get', '--keys', 'wrapKey,get', '--certificates', 'get,ManageIssuers'];
+  const all = await run('vault', 'set-policy', 'policies', 'developer', ...policy);
+  expect(all.stdout).toContain(': secrets get; keys wrapkey, get; certificates get, manageissuers\n');
+  const unknown = await run('vault', 'set-policy', 'policies', 'developer', '--certificates', 'sign');
+  expect(unknown.code).toBe(1);
   expect(await set('none')).toEqual([]);
 });
 

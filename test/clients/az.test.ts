@@ -1,7 +1,7 @@
 /**
  * Proves that the az command line, unmodified, does its work here: the walk-through in `examples/` on the cloud that az
- * knows by itself and on one that it is told of, and the sign-ins that the walk-through does not use: that of App Service,
- * and a federated one.
+ * knows by itself and on one that it is told of, what it has for certificates, and the sign-ins that the walk-through does
+ * not use: that of App Service, and a federated one.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -75,6 +75,14 @@ test.concurrent('the walk-through, on a cloud made known to az', { timeout }, as
   expect(ran, ran.stderr).toMatchObject({ code: 0 });
   expect(ran.stdout).toContain(`.vault.${domain}/secrets/ExamplePassword/`);
   expect(ran.stdout).toMatch(/\ndelete +.* is purged\n$/);
+});
+
+test.concurrent('every command for certificates', { timeout }, async ({ skip }) => {
+  if (az === undefined) return skip();
+  const found = findTool('openssl') !== undefined;
+  if (!optional("az's certificates judged by OpenSSL", found)) return skip();
+  const ran = await exec([], 'sh', join(import.meta.dirname, 'programs', 'certificates.sh'));
+  expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: 'done\n' });
 });
 
 test('az signs in as the managed identity of App Service, with nothing but what exec sets', {

@@ -65,6 +65,20 @@ test.concurrent.each([
   expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `done ${rotation} rotation\n`, stderr: '' });
 });
 
+const newestCertificates = '@azure/keyvault-certificates';
+const oldestCertificates = 'keyvault-certificates-oldest';
+
+test.concurrent.each([
+  ['@azure/identity', newestCertificates],
+  ['@azure/identity', oldestCertificates],
+  ['identity-1', oldestCertificates],
+])('all of CertificateClient works with %s and %s', async (identity, certificates) => {
+  const args = ['exec', '--data', folder.path, '--', 'node', join(programs, 'certificates.mjs')];
+  const env = { IDENTITY: identity, KEYVAULT_CERTIFICATES: certificates };
+  const ran = await strongroom(args, { env });
+  expect(ran).toMatchObject({ code: 0, stdout: 'done\n', stderr: '' });
+});
+
 test.concurrent.each(['@azure/identity', 'identity-4', 'identity-3', 'identity-2', 'identity-1'])(
   'the managed identity signs in through %s, without a client secret in the environment',
   async (identity) => {
@@ -82,6 +96,7 @@ test.concurrent.each(['@azure/identity', 'identity-4', 'identity-3', 'identity-2
 test.each([
   ['secrets.mjs', 'get       newest: a newer value, first: a value'],
   ['keys.mjs', 'verify    the document: true, another: false'],
+  ['certificates.mjs', 'serve     TLS for localhost, verified by the authority alone'],
 ])('the example %s in the checkout runs on a server of its own', async (name, line) => {
   const ran = await strongroom(['exec', '--ephemeral', '--', 'node', join(checkout, 'examples', name)]);
   expect(ran).toMatchObject({ code: 0, stderr: '' });

@@ -73,7 +73,7 @@ async function findPython(): Promise<string | undefined> {
     if (python === undefined || !existsSync(python)) continue;
     const { code } = await run(python, [
       '-c',
-      'import azure.keyvault.secrets, azure.keyvault.keys, azure.identity',
+      'import azure.keyvault.secrets, azure.keyvault.keys, azure.keyvault.certificates, azure.identity',
     ]);
     if (code === 0) return python;
   }
@@ -83,7 +83,7 @@ async function findPython(): Promise<string | undefined> {
 /** By client secret and as the managed identity. */
 const identities = [[], ['--managed-identity']];
 
-test.for(['vault_secrets.py', 'vault_keys.py'])(
+test.for(['vault_secrets.py', 'vault_keys.py', 'vault_certificates.py'])(
   'the Python libraries work, by client secret and as the managed identity: %s',
   async (name, { skip }) => {
     const python = await findPython();
@@ -100,8 +100,10 @@ test.for(['vault_secrets.py', 'vault_keys.py'])(
 test.for([
   ['Go', 'secrets', 'STRONGROOM_GO_CLIENT'],
   ['Go', 'keys', 'STRONGROOM_GO_CLIENT'],
+  ['Go', 'certificates', 'STRONGROOM_GO_CLIENT'],
   ['Java', 'secrets', 'STRONGROOM_JAVA_CLIENT'],
   ['Java', 'keys', 'STRONGROOM_JAVA_CLIENT'],
+  ['Java', 'certificates', 'STRONGROOM_JAVA_CLIENT'],
 ])(
   'the %s libraries for %s work, by client secret and as the managed identity',
   async ([language = '', noun = '', variable = ''], { skip }) => {

@@ -222,6 +222,30 @@ export function objectDueContract(open: () => Promise<OpenObjectStores>): void {
       expect(await dueIn(stores, 1, { vault: 2, kind: 'secrets' })).toEqual([]);
     });
 
+    it('names the vaults that have any of the kind, each once', async () => {
+      const stores = await open();
+      for (const [name, vault, kind, dueAt] of [
+        ['A', 1, 'certificates', 5],
+        ['B', 1, 'certificates', 7],
+        ['A', 2, 'certificates', 7],
+        ['C', 2, 'certificates', undefined],
+        ['A', 1, 'pendingcertificates', 6],
+      ] as const) {
+        await stores.put(key(name, vault, kind), liveHead(name, first, { dueAt }), first);
+      }
+      const vaults = async (kind: ObjectKey['kind'], now: number) =>
+        [...(await stores.reader.vaultsWithDue(kind, now))].sort();
+      expect(await vaults('certificates', 4)).toEqual([]);
+      expect(await vaults('certificates', 5)).toEqual([guid(1)]);
+      expect(await vaults('certificates', farthest)).toEqual([guid(1), guid(2)]);
+      expect(await vaults('pendingcertificates', 5)).toEqual([]);
+      expect(await vaults('pendingcertificates', 6)).toEqual([guid(1)]);
+      expect(await vaults('keys', farthest)).toEqual([]);
+      const gone = { deletedAt: 5, purgeAt: 9, dueAt: 7 };
+      await stores.put(key('A', 2, 'certificates'), liveHead('A', first, gone));
+      expect(await vaults('certificates', farthest)).toEqual([guid(1)]);
+    });
+
     it('is nothing deleted, and again what was recovered', async () => {
       const stores = await open();
       await make(stores, 'A', { dueAt: 2 });

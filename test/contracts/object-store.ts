@@ -8,12 +8,14 @@ import {
 } from '../../src/domain/versioned/object-store.ts';
 import { objectDueContract } from './object-due.ts';
 import { all, liveHead, metadataOf, type ObjectStores, openObjectStores } from './object-stores.ts';
+import { objectTogetherContract } from './object-together.ts';
 import { guid, objectKey, sealedVersion, versionId } from './rows.ts';
 
 /** Defines the suite; `makeStores` gives stores of one database each time, empty but for the root key of `rows.ts`. */
 export function objectStoreContract(makeStores: () => Promise<ObjectStores>): void {
   const open = () => openObjectStores(makeStores);
   objectDueContract(open);
+  objectTogetherContract(open);
 
   describe('object store', () => {
     it('gives back every column as it was written', async () => {

@@ -1,4 +1,5 @@
 /** Stores of objects as their contracts begin with them: two vaults, each with its key, and short ways to write. */
+import type { ChangeFeed } from '../../src/core/changes.ts';
 import type { VaultKeyStore } from '../../src/domain/sealing/sealing-store.ts';
 import type { VaultStore } from '../../src/domain/vaults/vault-store.ts';
 import type {
@@ -18,6 +19,8 @@ export interface ObjectStores {
   readonly other: ObjectWriter;
   /** A writer that runs `before` between reading a state and writing what was decided on it. */
   readonly writerBehind: (before: () => Promise<unknown>) => ObjectWriter;
+  /** Tells `writer` of what was changed. */
+  readonly feed: ChangeFeed;
   readonly vaults: VaultStore;
   readonly vaultKeys: VaultKeyStore;
 }

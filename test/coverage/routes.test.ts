@@ -19,15 +19,7 @@ import {
   vaultCaller,
 } from '../support/server.ts';
 import type { VaultCaller } from '../support/vault-rest.ts';
-
-/** One entry for each row: a request that succeeds once `prepare` has run, and what its audit record must say. */
-interface Example {
-  readonly path: string;
-  readonly prepare?: (call: VaultCaller) => Promise<unknown>;
-  readonly body?: (call: VaultCaller) => Promise<object>;
-  readonly status?: number;
-  readonly audit: string;
-}
+import { certificateExamples, type Example } from './certificate-examples.ts';
 
 const put = (name: string) => async (call: VaultCaller) => call('PUT', `/secrets/${name}`, { value: 'v' });
 const putAndDelete = (name: string) => async (call: VaultCaller) => {
@@ -165,6 +157,7 @@ const keyExamples: Readonly<Record<string, Example>> = {
 
 const examples: Readonly<Record<string, Example>> = {
   ...keyExamples,
+  ...certificateExamples,
   SetSecret: { path: '/secrets/set', body: async () => ({ value: 'v' }), audit: 'SecretSet' },
   GetSecret: { path: '/secrets/get', prepare: put('get'), audit: 'SecretGet' },
   UpdateSecret: {

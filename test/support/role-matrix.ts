@@ -8,13 +8,14 @@ export const goldenRoles = new URL('../golden/roles.txt', import.meta.url);
 export const goldenManagementRoles = new URL('../golden/management-roles.txt', import.meta.url);
 
 /** Only the handlers touch the nouns, and none is called. */
-export const rows = vaultRoutes({ secrets: {}, keys: {} } as VaultNouns);
+export const rows = vaultRoutes({ secrets: {}, keys: {}, certificates: {} } as VaultNouns);
 
 export function roleMatrix(): string {
   const width = Math.max(...rows.map((row) => row.operation.length));
   const operations = rows.map((row) => {
-    const { dataAction, policyKind, permission } = row.action;
-    return `  ${row.operation.padEnd(width)}  ${dataAction}  (access policy: ${policyKind} ${permission})`;
+    const { dataAction, policyKind, permission, orPermission } = row.action;
+    const permissions = orPermission === undefined ? permission : `${permission} or ${orPermission}`;
+    return `  ${row.operation.padEnd(width)}  ${dataAction}  (access policy: ${policyKind} ${permissions})`;
   });
   const roles = builtInRoles.map((role) => {
     const lines = rows.map((row) => {

@@ -382,9 +382,12 @@ describe('bodies that do not arrive', () => {
       const connection = await open();
       const login = attempt % 2 === 0;
       const bytes = login
-        ? `POST /${server.tenantId}/oauth2/v2.0/token HTTP/1.1\r\nHost: login.microsoftonline.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant`
-        : `PUT /secrets/aborted?api-version=7.4 HTTP/1.1\r\n${host}\r\nAuthorization: Bearer ${tokens.pop()}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"value":"abo`;
-      await new Promise<void>((resolve) => connection.socket.write(bytes, () => resolve()));
+        ? `POST /${server.tenantId}/oauth2/v2.0/token HTTP/1.1\r\nHost: login.microsoftonline.com\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n`
+        : `PUT /secrets/aborted?api-version=7.4 HTTP/1.1\r\n${host}\r\nAuthorization: Bearer ${tokens.pop()}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n`;
+      connection.write(bytes);
+      // Whoever just goes may take with him what the server has not read yet.
+      await connection.until((received) => received.includes(' 100 Continue'));
+      connection.write(login ? 'grant' : '{"value":"abo');
       // Some say that they go, some just go.
       if (attempt % 4 < 2) connection.socket.end();
       else connection.destroy();

@@ -3,7 +3,11 @@
  * and in a command's own process when the server is stopped.
  */
 import * as v from 'valibot';
-import { keyPermissions, secretPermissions } from '../../authorization/access-policies.ts';
+import {
+  certificatePermissions,
+  keyPermissions,
+  secretPermissions,
+} from '../../authorization/access-policies.ts';
 import { vaultScope } from '../../authorization/authorize.ts';
 import { openNetwork } from '../../authorization/network-rules.ts';
 import { defaultLocation, defaultResourceGroup } from '../../domain/vaults/first-start.ts';
@@ -73,13 +77,11 @@ export const controlOperations: Readonly<Record<string, ControlOperation>> = {
       identity: v.string(),
       secrets: v.optional(v.array(v.picklist(secretPermissions)), []),
       keys: v.optional(v.array(v.picklist(keyPermissions)), []),
+      certificates: v.optional(v.array(v.picklist(certificatePermissions)), []),
     }),
-    run: async (deps, { name, identity, secrets, keys }) => {
+    run: async (deps, { name, identity, ...permissions }) => {
       const { tenantId, objectId } = await knownPrincipal(deps, identity);
-      return vaultView(
-        deps,
-        await deps.vaults.setAccessPolicy(name, { tenantId, objectId, permissions: { secrets, keys } }),
-      );
+      return vaultView(deps, await deps.vaults.setAccessPolicy(name, { tenantId, objectId, permissions }));
     },
   }),
   'vault rotate-key': operation({

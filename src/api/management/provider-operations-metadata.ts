@@ -1,5 +1,5 @@
 /** What each provider can be asked to do, for those who write roles: made from the lists of actions. */
-import { keyActions, secretActions } from '../../authorization/actions.ts';
+import { dataActions } from '../../authorization/actions.ts';
 import { managementActions } from '../../authorization/management-actions.ts';
 import { foldCase } from '../../core/names.ts';
 
@@ -28,11 +28,9 @@ export function providerOperationsOf(name: string): object | undefined {
 }
 
 function operations(): readonly Operation[] {
-  const data = [...Object.values(secretActions), ...Object.values(keyActions)];
-  const dataActions = new Set(data.map(({ dataAction }) => dataAction));
   return [
     ...managementActions.map((action) => ({ action, isDataAction: false })),
-    ...[...dataActions].map((action) => ({ action, isDataAction: true })),
+    ...dataActions.map((action) => ({ action, isDataAction: true })),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** What can be done with Microsoft.KeyVault, for those who write roles: the actions with words for people. */
-import { keyActions, secretActions } from '../../authorization/actions.ts';
+import { dataActions } from '../../authorization/actions.ts';
 import { managementActions } from '../../authorization/management-actions.ts';
 import { foldCase } from '../../core/names.ts';
 import { type ManagementRoute, managementRoute } from './route.ts';
@@ -24,16 +24,18 @@ export function providerOperationRoutes(): readonly ManagementRoute[] {
 
 function operations(): readonly object[] {
   const management = managementActions.filter((action) => action.startsWith(`${provider}/`));
-  const data = [...Object.values(secretActions), ...Object.values(keyActions)];
   return [
     ...management.map((action) => operationWire(action, false)),
-    ...[...new Set(data.map(({ dataAction }) => dataAction))].map((action) => operationWire(action, true)),
+    ...dataActions.map((action) => operationWire(action, true)),
   ];
 }
 
 /** The last nouns of the actions' paths, as people say them. */
 const nouns: Readonly<Record<string, string>> = {
   accesspolicies: 'access policies of a key vault',
+  certificatecas: 'issuers of certificates',
+  certificatecontacts: 'contacts for certificates',
+  certificates: 'certificates',
   checkmhsmnameavailability: 'availability of a name for a managed HSM pool',
   checknameavailability: 'availability of a name for a key vault',
   deletedmanagedhsms: 'deleted managed HSM pools',

@@ -21,7 +21,7 @@ import {
   splitKty,
   updateSchema,
 } from './key-wire.ts';
-import { type AnyCall, objectRoutes } from './object-routes.ts';
+import { type AnyCall, objectRoutes, plainLists } from './object-routes.ts';
 import { objectSchema } from './wire.ts';
 
 const durationText = v.nullish(v.pipe(v.string(), v.maxLength(64)));
@@ -44,7 +44,15 @@ export function keyRoutes(keys: Keys, rotation: KeyRotation): readonly VaultRout
   return [
     ...makingRoutes(keys),
     ...liveRoutes(keys),
-    ...objectRoutes({ noun: 'Key', kind: 'keys', actions, operations: keys, found, item: keyItemWire }),
+    ...objectRoutes({
+      noun: 'Key',
+      kind: 'keys',
+      actions,
+      operations: keys,
+      lists: plainLists(keys),
+      found,
+      item: keyItemWire,
+    }),
     ...rotationRoutes(rotation),
   ];
 }

@@ -1,8 +1,11 @@
 /** The rows that are the same for every kind of object with versions: lists, deletion and recovery, backup. */
 import * as v from 'valibot';
+import type { ObjectKind } from '../../core/names.ts';
+import type { Page, PageRequest } from '../../core/paging.ts';
 import { longestBackup } from '../../domain/versioned/object-backup.ts';
 import type { ObjectActions, ObjectOperations } from '../../domain/versioned/object-operations.ts';
 import { type Reply, type VaultCall, type VaultRoute, vaultRoute } from '../route.ts';
+import type { KnownVersion } from '../versions.ts';
 import { objectSchema, pageRequest, pageWire } from './wire.ts';
 
 /** The longest blob and its JSON around it. */
@@ -14,21 +17,42 @@ export type AnyCall = Pick<VaultCall, 'origin' | 'grant' | 'apiVersion'>;
 
 export interface ObjectRoutes<T> {
   /** `Secret`, as in `DeleteSecret`; the plural has an `s`. */
-  readonly noun: 'Secret' | 'Key';
-  readonly kind: 'secrets' | 'keys';
+  readonly noun: 'Secret' | 'Key' | 'Certificate';
+  readonly kind: ObjectKind;
   readonly actions: ObjectActions;
-  readonly operations: ObjectOperations<T>;
+  readonly operations: Omit<ObjectOperations<T>, 'list' | 'listDeleted'>;
+  readonly lists: ObjectLists<T>;
+  /** The api-version that brought backups; undefined for kinds that always had them. */
+  readonly backupSince?: KnownVersion;
   /** The reply with one object, live or deleted. */
   readonly found: (call: AnyCall, object: T) => Reply;
   readonly item: (call: AnyCall, object: T, of: { withVersion: boolean }) => object;
+}
+
+/** The lists of a kind of object. */
+export interface ObjectLists<T> {
+  readonly live: (call: VaultCall, page: PageRequest) => Promise<Page<T>>;
+  readonly deleted: (call: VaultCall, page: PageRequest) => Promise<Page<T>>;
+  /** Query parameters besides those of paging, repeated for the next page. */
+  readonly parameters: readonly string[];
+}
+
+/** Lists that take no parameters but those of paging. */
+export function plainLists<T>(operations: Pick<ObjectOperations<T>, 'list' | 'listDeleted'>): ObjectLists<T> {
+  return {
+    live: ({ grant }, page) => operations.list(grant, page),
+    deleted: ({ grant }, page) => operations.listDeleted(grant, page),
+    parameters: [],
+  };
 }
 
 export function objectRoutes<T>(of: ObjectRoutes<T>): VaultRoute[] {
   return [...listRoutes(of), ...deletionRoutes(of), ...backupRoutes(of)];
 }
 
-function listRoutes<T>({ noun, kind, actions, operations, item }: ObjectRoutes<T>): VaultRoute[] {
+function listRoutes<T>({ noun, kind, actions, operations, lists, item }: ObjectRoutes<T>): VaultRoute[] {
   const row = { method: 'GET', action: actions.list, kind } as const;
+  const { parameters } = lists;
   return [
     vaultRoute({
       ...row,
@@ -36,9 +60,10 @@ function listRoutes<T>({ noun, kind, actions, operations, item }: ObjectRoutes<T
       audit: `${noun}List`,
       path: `/${kind}`,
       handle: async (call) => {
-        const page = await operations.list(call.grant, pageRequest(call.query, kind));
+        const page = await lists.live(call, pageRequest(call.query, kind));
         const shown = (object: T) => item(call, object, { withVersion: false });
-        return { status: 200, body: pageWire(call, { page, list: kind, path: `/${kind}`, item: shown }) };
+        const list = { page, list: kind, path: `/${kind}`, item: shown, parameters };
+        return { status: 200, body: pageWire(call, list) };
       },
     }),
     vaultRoute({
@@ -62,9 +87,10 @@ function listRoutes<T>({ noun, kind, actions, operations, item }: ObjectRoutes<T
       path: `/deleted${kind}`,
       handle: async (call) => {
         const list = `deleted${kind}`;
-        const page = await operations.listDeleted(call.grant, pageRequest(call.query, list));
+        const page = await lists.deleted(call, pageRequest(call.query, list));
         const shown = (object: T) => item(call, object, { withVersion: false });
-        return { status: 200, body: pageWire(call, { page, list, path: `/${list}`, item: shown }) };
+        const path = `/${list}`;
+        return { status: 200, body: pageWire(call, { page, list, path, item: shown, parameters }) };
       },
     }),
   ];
@@ -114,9 +140,12 @@ function deletionRoutes<T>({ noun, kind, actions, operations, found }: ObjectRou
   ];
 }
 
-function backupRoutes<T>({ noun, kind, actions, operations, found }: ObjectRoutes<T>): VaultRoute[] {
+function backupRoutes<T>(of: ObjectRoutes<T>): VaultRoute[] {
+  const { noun, kind, actions, operations, found, backupSince } = of;
+  const since = backupSince === undefined ? {} : { since: backupSince };
   return [
     vaultRoute({
+      ...since,
       operation: `Backup${noun}`,
       audit: `${noun}Backup`,
       method: 'POST',
@@ -126,6 +155,7 @@ function backupRoutes<T>({ noun, kind, actions, operations, found }: ObjectRoute
       handle: async (call) => ({ status: 200, body: { value: await operations.backup(call.grant) } }),
     }),
     vaultRoute({
+      ...since,
       operation: `Restore${noun}`,
       audit: `${noun}Restore`,
       method: 'POST',

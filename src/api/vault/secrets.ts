@@ -6,7 +6,7 @@ import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { CertificateFormat, Secret, SecretAttributes, Secrets } from '../../domain/secrets/secrets.ts';
 import { type Reply, type VaultCall, type VaultRoute, vaultRoute } from '../route.ts';
 import { has } from '../versions.ts';
-import { type AnyCall, objectRoutes } from './object-routes.ts';
+import { type AnyCall, objectRoutes, plainLists } from './object-routes.ts';
 import { createSecretReply } from './secret-text.ts';
 import { attributesSchema, attributesWire, objectSchema, tagsSchema, wellFormed } from './wire.ts';
 
@@ -43,6 +43,7 @@ export function secretRoutes(secrets: Secrets): readonly VaultRoute[] {
     kind: 'secrets',
     actions,
     operations: secrets,
+    lists: plainLists(secrets),
     found,
     item: itemWire,
   } as const;
@@ -123,16 +124,21 @@ interface SecretWire {
   readonly id: string;
 }
 
-/** The bundle: recovery facts first for a deleted secret, then value, contentType, id, managed, attributes, tags; JSON leaves out what is undefined. */
-function secretWire(call: AnyCall, secret: Secret): SecretWire {
-  return bundle(call, secret, `${call.origin}/secrets/${secret.name}/${secret.version.version}`);
+/**
+ * The bundle: recovery facts first for a deleted secret, then value, contentType, id, managed, attributes, tags, and the
+ * key's id for a certificate's secret; JSON leaves out what is undefined.
+ */
+function secretWire(call: AnyCall, secret: Secret): SecretWire & { readonly kid: string | undefined } {
+  const { origin } = call;
+  const { name, version } = secret;
+  const kid = version.managed ? `${origin}/keys/${name}/${version.version}` : undefined;
+  return { ...bundle(call, secret, `${origin}/secrets/${name}/${version.version}`), kid };
 }
 
 /** An item of a list: as the bundle, without value, its id without version in a list of secrets. */
 function itemWire(call: AnyCall, secret: Secret, { withVersion }: { withVersion: boolean }): SecretWire {
-  return withVersion
-    ? secretWire(call, secret)
-    : bundle(call, secret, `${call.origin}/secrets/${secret.name}`);
+  const id = `${call.origin}/secrets/${secret.name}`;
+  return bundle(call, secret, withVersion ? `${id}/${secret.version.version}` : id);
 }
 
 function bundle(call: AnyCall, secret: Secret, id: string) {

@@ -122,21 +122,33 @@ function parseMaxResults(text: string): number {
   return number;
 }
 
-/** A list's reply. `nextLink` is always there, the port written out, `maxresults` repeated if it was asked for. */
-export function pageWire<T>(
-  call: VaultCall,
-  of: { page: Page<T>; list: string; path: string; item: (item: T) => object },
-): object {
+interface List<T> {
+  readonly page: Page<T>;
+  /** Names the list in its tokens. */
+  readonly list: string;
+  readonly path: string;
+  readonly item: (item: T) => object;
+  /** Query parameters besides `maxresults` that the next page is to have too. */
+  readonly parameters?: readonly string[];
+}
+
+/** A list's reply. `nextLink` is always there, the port written out, parameters repeated if they were given. */
+export function pageWire<T>(call: VaultCall, of: List<T>): object {
   return { value: of.page.items.map(of.item), nextLink: nextLink(call, of) };
 }
 
-function nextLink(call: VaultCall, of: { page: Page<unknown>; list: string; path: string }): string | null {
+function nextLink(
+  call: VaultCall,
+  of: Pick<List<unknown>, 'page' | 'list' | 'path' | 'parameters'>,
+): string | null {
   if (of.page.next === undefined) return null;
   const origin = /:\d+$/.test(call.origin) ? call.origin : `${call.origin}:443`;
   const token = encodeSkipToken(of.list, of.page.next);
-  const maxresults = call.query.get('maxresults');
-  const again = maxresults === null ? '' : `&maxresults=${maxresults}`;
-  return `${origin}${of.path}?api-version=${call.apiVersion.text}&$skiptoken=${token}${again}`;
+  const again = ['maxresults', ...(of.parameters ?? [])].map((name) => {
+    const value = call.query.get(name);
+    return value === null ? '' : `&${name}=${encodeURIComponent(value)}`;
+  });
+  return `${origin}${of.path}?api-version=${call.apiVersion.text}&$skiptoken=${token}${again.join('')}`;
 }
 
 /** Checks a parsed body; throws with Azure's text first and what is wrong in words after it. */

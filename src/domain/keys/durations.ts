@@ -62,7 +62,7 @@ export function comparableSeconds({ months, seconds }: Duration): number {
  * The time that lies a duration after `at`, for times from 1970 to 9999. By the calendar: first the months, a day that
  * the month does not have becomes its last (31 January and P1M: the last of February), then everything else.
  */
-export function addDuration(at: number, { months, seconds }: Duration): number {
+export function addDuration(at: number, { months, seconds }: Pick<Duration, 'months' | 'seconds'>): number {
   return addMonths(at, months) + seconds;
 }
 

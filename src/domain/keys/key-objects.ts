@@ -7,9 +7,9 @@ import type { Vault, VaultGrant } from '../vaults/vault.ts';
 import { keyNoun } from '../versioned/nouns.ts';
 import { type Deletion, deletionOf, type Shown } from '../versioned/object-operations.ts';
 import type { ObjectVersion } from '../versioned/object-store.ts';
+import type { OpenVersion } from '../versioned/sealed-versions.ts';
 import {
   createVersionedObjects,
-  type OpenVersion,
   type VersionedDeps,
   type VersionedObjects,
 } from '../versioned/versioned-objects.ts';
@@ -63,7 +63,11 @@ export function createKeyObjects(deps: KeyDeps): VersionedObjects<OpenKey> {
 }
 
 /** The provider for new keys; refuses `-HSM` keys where the vault or the configuration has none. */
-export function providerFor({ providers }: KeyDeps, vault: Vault, hsm: boolean): KeyProvider {
+export function providerFor(
+  { providers }: Pick<KeyDeps, 'providers'>,
+  vault: Vault,
+  hsm: boolean,
+): KeyProvider {
   if (!hsm) return providers.software;
   if (vault.sku !== 'premium')
     throw new Failure('badParameter', 'Hardware key operation not allowed on standard vault');

@@ -4,8 +4,9 @@ import { assertGranted, systemGrant } from '../../authorization/grant.ts';
 import { unixSeconds } from '../../core/clock.ts';
 import { isFailure } from '../../core/errors.ts';
 import type { Vault, VaultGrant } from '../vaults/vault.ts';
+import { keyNoun } from '../versioned/nouns.ts';
 import type { HeadAndVersion } from '../versioned/object-store.ts';
-import { ObjectChanged, type VersionedObjects } from '../versioned/versioned-objects.ts';
+import { assertNotManaged, ObjectChanged, type VersionedObjects } from '../versioned/versioned-objects.ts';
 import { inheritedDetail, type Key, type KeyDeps, newKeyVersion, providerFor, toKey } from './key-objects.ts';
 import { formatKeyState, type KeyState, lifecycleOf, parseKeyState } from './key-state.ts';
 import type { OpenKey } from './open-key.ts';
@@ -90,6 +91,8 @@ async function rotate(deps: Deps, grant: VaultGrant): Promise<Key> {
 
 /** Throws `ObjectChanged` if the key is not what the new version was made from, after what may be seconds. */
 async function addRotated(deps: Deps, grant: VaultGrant, from: HeadAndVersion): Promise<Key> {
+  // Before a key is made, which may take seconds.
+  assertNotManaged(keyNoun, from.version, 'rotate');
   const { policy } = parseKeyState(from.head.detail);
   const detail = await inheritedDetail(deps.objects, grant, from.version);
   const by = providerFor(deps, grant.vault, detail.hsm);

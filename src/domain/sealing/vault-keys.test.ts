@@ -191,6 +191,7 @@ test('a value sealed under a key that is rotated away before the write is sealed
   const writer = createObjectWriter(domain.data.db);
   let writes = 0;
   const overtaken: ObjectWriter = {
+    ...writer,
     async change(key, ask, decide) {
       writes += 1;
       if (writes === 1) await vaultKeys.rotate(vault.id);
@@ -210,6 +211,7 @@ test('a restore that is overtaken by a rotation is sealed again as a whole', asy
   const writer = createObjectWriter(domain.data.db);
   let writes = 0;
   const overtaken: ObjectWriter = {
+    ...writer,
     async change(key, ask, decide) {
       writes += 1;
       if (writes === 1) await domain.core.vaultKeys.rotate(vault.id);

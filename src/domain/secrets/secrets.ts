@@ -104,7 +104,7 @@ export function createSecrets(deps: Deps): Secrets {
     async update(grant, input) {
       assertGranted(grant, actions.update);
       const { contentType, version, ...patch } = input;
-      const detail = contentType === undefined ? undefined : () => detailOf(contentType);
+      const detail = contentType === undefined ? undefined : () => formatSecretDetail(contentType);
       return toSecret(await objects.update(grant, version, { ...patch, detail }));
     },
   };
@@ -121,11 +121,12 @@ function newVersion(deps: Deps, input: SecretAttributes): ObjectVersion {
     updated: now,
     managed: false,
     tags: input.tags,
-    detail: input.contentType === undefined ? undefined : detailOf(input.contentType),
+    detail: input.contentType === undefined ? undefined : formatSecretDetail(input.contentType),
   };
 }
 
-function detailOf(contentType: string): string {
+/** What a secret's version has besides the attributes of every version. */
+export function formatSecretDetail(contentType: string): string {
   return JSON.stringify({ contentType });
 }
 

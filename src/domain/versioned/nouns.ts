@@ -8,6 +8,10 @@ export interface Noun {
   readonly notFound: FailureKind;
   /** How reading a disabled version is refused; undefined where it is allowed. */
   readonly disabled: FailureKind | undefined;
+  /** What adding a version is called where that is refused. */
+  readonly addition: string;
+  /** How an operation is refused on what is kept by a certificate; undefined for what never is. */
+  readonly managed?: (operation: string) => Failure;
   /** How a refusal names one version of an object. */
   readonly versionId: (name: string, version: string) => string;
 }
@@ -17,6 +21,12 @@ export const secretNoun: Noun = {
   singular: 'secret',
   notFound: 'secretNotFound',
   disabled: 'secretDisabled',
+  addition: 'set',
+  managed: (operation) =>
+    new Failure(
+      'secretManaged',
+      `Operation "${operation}" is not allowed on this secret, since it is associated with a certificate. Perform the operation on the corresponding certificate. For more information refer to https://docs.microsoft.com/en-us/azure/key-vault/certificates/about-certificates#composition-of-a-certificate`,
+    ),
   versionId: (name, version) => `${name}/${version}`,
 };
 
@@ -25,7 +35,22 @@ export const keyNoun: Noun = {
   singular: 'key',
   notFound: 'keyNotFound',
   disabled: undefined,
+  addition: 'create',
+  managed: (operation) =>
+    new Failure(
+      'keyManaged',
+      `Operation "${operation}" is not allowed as this object's lifetime is managed by Key Vault.`,
+    ),
   versionId: (name, version) => `${name}/${version}`,
+};
+
+export const certificateNoun: Noun = {
+  kind: 'certificates',
+  singular: 'certificate',
+  notFound: 'certificateNotFound',
+  disabled: undefined,
+  addition: 'create',
+  versionId: (name, version) => `${name}/versions/${version}`,
 };
 
 function capital(noun: Noun): string {

@@ -19,7 +19,8 @@ import {
 import type { SealedItems } from '../sealing/sealed-items.ts';
 import type { Vault } from '../vaults/vault.ts';
 import type { Noun } from './nouns.ts';
-import { type ImportedObject, mostVersionsInBackup, type OpenVersion } from './versioned-objects.ts';
+import type { OpenVersion } from './sealed-versions.ts';
+import { type ImportedObject, mostVersionsInBackup } from './versioned-objects.ts';
 
 /** An object as it goes into a blob and comes out of one. */
 export type BackedUpObject = Omit<ImportedObject, 'identify'>;
@@ -40,6 +41,7 @@ interface Deps {
 const forms: Readonly<Partial<Record<ObjectKind, { prefix: string; encoding: 'utf8' | 'base64' }>>> = {
   secrets: { prefix: ')StrongroomSecretBackupV1.', encoding: 'utf8' },
   keys: { prefix: ')StrongroomKeyBackupV1.', encoding: 'base64' },
+  certificates: { prefix: ')StrongroomCertificateBackupV1.', encoding: 'utf8' },
 };
 
 const versionSchema = v.object({

@@ -2,13 +2,13 @@
  * Ports: objects with versions (secrets, keys, certificates), as rows. A store keeps and finds; it knows no rule.
  * Times are Unix seconds. The order of lists is that of `nameKey` and of `version`, by code unit.
  */
-import type { ObjectKind } from '../../core/names.ts';
+import type { StoredKind } from '../../core/names.ts';
 import type { Envelope } from '../../crypto/sealing.ts';
 
 /** One object of one vault. */
 export interface ObjectKey {
   readonly vaultId: string;
-  readonly kind: ObjectKind;
+  readonly kind: StoredKind;
   /** The upper-cased name. */
   readonly nameKey: string;
 }
@@ -75,16 +75,18 @@ export interface ObjectReader {
   ): Promise<HeadAndVersion<SealedVersion> | undefined>;
   /** Heads, live or deleted, each with its current version. */
   listHeads(
-    of: { vaultId: string; kind: ObjectKind; deleted: boolean },
+    of: { vaultId: string; kind: StoredKind; deleted: boolean },
     range: RowRange,
   ): Promise<readonly HeadAndVersion[]>;
   listVersions(key: ObjectKey, range: RowRange): Promise<readonly ObjectVersion[]>;
   listSealedVersions(key: ObjectKey, range: RowRange): Promise<readonly SealedVersion[]>;
   /** Live objects of a kind that a job is to look at, with their current versions, the longest due first, then by name. */
   listDue(
-    of: { vaultId: string; kind: ObjectKind; now: number },
+    of: { vaultId: string; kind: StoredKind; now: number },
     range: { after: DuePlace | undefined; limit: number },
   ): Promise<readonly HeadAndVersion[]>;
+  /** The ids of the vaults in which a job is to look at a live object of the kind. */
+  vaultsWithDue(kind: StoredKind, now: number): Promise<readonly string[]>;
   /** Deleted objects of any kind whose time has come, at most `limit`. */
   dueForPurge(vaultId: string, now: number, limit: number): Promise<readonly ObjectKey[]>;
 }
@@ -101,6 +103,8 @@ export interface ObjectChange<T> {
   /** The new head; `undefined` removes the object with all its versions; `'same'` leaves it. */
   readonly head: ObjectHead | undefined | 'same';
   readonly add?: readonly SealedVersion[];
+  /** Versions that are removed before others are added: one whose value is to be another is dropped and added. */
+  readonly drop?: readonly string[];
   /** Replaces the version's attributes, tags and detail, never its value. */
   readonly update?: ObjectVersion;
   readonly result: T;
@@ -117,6 +121,18 @@ export interface ObjectWriter {
     key: ObjectKey,
     ask: { version: string | undefined },
     decide: (state: ObjectState) => ObjectChange<T>,
+  ): Promise<T>;
+  /**
+   * The same for several objects of one vault: all that `decide` chose is written, or nothing. Callers name the objects
+   * in one order, that of their kinds, so that no two wait for each other. `decide` answers one change for each object,
+   * in that order; here the states must be the same as a whole, versions with their attributes too.
+   */
+  changeTogether<T>(
+    objects: readonly { readonly key: ObjectKey; readonly version?: string | undefined }[],
+    decide: (states: readonly ObjectState[]) => {
+      readonly changes: readonly ObjectChange<unknown>[];
+      readonly result: T;
+    },
   ): Promise<T>;
 }
 

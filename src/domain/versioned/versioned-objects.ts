@@ -9,30 +9,31 @@ import { objectKey } from '../../core/names.ts';
 import type { Page, PageRequest } from '../../core/paging.ts';
 import { pageOf } from '../../core/paging.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
-import { VaultKeyMissing, type VaultKeys } from '../sealing/vault-keys.ts';
+import type { VaultKeys } from '../sealing/vault-keys.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
 import {
-  deletedButRecoverable,
-  deletedNotFound,
-  disabled,
-  existsAlready,
-  mustBeDeletedFirst,
-  type Noun,
-  notFound,
-  purgeProtected,
-  restoreConflict,
-} from './nouns.ts';
-import {
-  type DuePlace,
-  type HeadAndVersion,
-  type ObjectKey,
-  type ObjectReader,
-  type ObjectState,
-  type ObjectVersion,
-  type ObjectWriter,
-  type SealedVersion,
-  StaleVaultKey,
+  decideAddition,
+  decideDeletion,
+  decideHeadUpdate,
+  decideImport,
+  decidePurge,
+  decideRecovery,
+  decideUpdate,
+  type Ruled,
+  type VersionPatch,
+} from './decisions.ts';
+import { listDue } from './due.ts';
+import { deletedNotFound, disabled, type Noun, notFound } from './nouns.ts';
+import type {
+  HeadAndVersion,
+  ObjectKey,
+  ObjectReader,
+  ObjectState,
+  ObjectVersion,
+  ObjectWriter,
+  SealedVersion,
 } from './object-store.ts';
+import { type OpenVersion, sealVersion, unsealVersion, withFreshKey } from './sealed-versions.ts';
 import type { OpenedVersion, ValueCache } from './value-cache.ts';
 
 export interface VersionedDeps<V> {
@@ -44,30 +45,11 @@ export interface VersionedDeps<V> {
 }
 
 /** What a noun makes of its objects. */
-export interface Kind<V> {
-  readonly noun: Noun;
+export interface Kind<V> extends Ruled {
   /** What is kept of a version that was read; `unseal` opens its value, now or later. */
   readonly open: (version: ObjectVersion, unseal: () => Promise<SecretBytes>) => V | Promise<V>;
   /** Undoes `open` for what is not kept. */
   readonly close?: (value: V) => void;
-  /** When a job is to look at the object, from its own data and its current version. */
-  readonly dueAt?: (headDetail: string | undefined, current: ObjectVersion) => number | undefined;
-}
-
-/** A version that its value is still to be sealed for. */
-export interface OpenVersion {
-  readonly version: ObjectVersion;
-  readonly value: SecretBytes;
-}
-
-/** What PATCH may change; what is undefined stays as it is. */
-export interface VersionPatch {
-  readonly enabled: boolean | undefined;
-  readonly notBefore: number | undefined;
-  readonly expires: number | undefined;
-  readonly tags: Readonly<Record<string, string>> | undefined;
-  /** A pure function; it may refuse. */
-  readonly detail: ((current: string | undefined) => string | undefined) | undefined;
 }
 
 /** A new version, decided on what the object is: pure functions, which may refuse. */
@@ -84,8 +66,6 @@ export type ReadVersion<V> = OpenedVersion<V> & { readonly isOwn?: true };
 
 /** Azure refuses to back up an object with more versions (LIMITS.md §2). */
 export const mostVersionsInBackup = 500;
-
-const secondsPerDay = 86_400;
 
 /** The key of the grant's target object; throws for a grant on a whole vault. */
 export function keyOf(noun: Noun, grant: VaultGrant): ObjectKey {
@@ -144,7 +124,7 @@ export function createVersionedObjects<V>(deps: VersionedDeps<V>, kind: Kind<V>)
     knownValue: (grant, version) => deps.values.get(keyOf(noun, grant), version?.toLowerCase()),
     update: (grant, version, patch) => update(all, grant, { version, patch }),
     updateHead: (grant, change) => updateHead(all, grant, change),
-    listDue: (vaultId) => listDue(deps, noun, vaultId),
+    listDue: (vaultId) => listDue(deps, noun.kind, vaultId),
     list: (grant, page) => list(deps, noun, { grant, page, deleted: false }),
     listVersions: (grant, page) => listVersions(deps, noun, { grant, page }),
     delete: (grant) => remove(deps, noun, grant),
@@ -165,33 +145,28 @@ async function add<V>(
   grant: VaultGrant,
   { next, headDetail, after }: Addition,
 ): Promise<HeadAndVersion> {
-  const { noun, dueAt } = deps.kind;
-  const key = keyOf(noun, grant);
+  const { kind } = deps;
+  const key = keyOf(kind.noun, grant);
   const name = nameOf(grant);
   return withFreshKey(deps, key.vaultId, async () => {
     const sealed = await sealVersion(deps, key, next);
-    return deps.writer.change(key, { version: undefined }, ({ head, version: current }) => {
-      if (after !== undefined && !isStill(after, { head, version: current })) {
+    return deps.writer.change(key, { version: undefined }, (state) => {
+      if (after !== undefined && !isStill(after, state)) {
         // Memory that has not heard of it yet would only say the same again.
         deps.values.forget(key);
         throw new ObjectChanged();
       }
-      if (head?.deletedAt !== undefined) throw deletedButRecoverable(noun, head.name);
-      const detail = headDetail === undefined ? head?.detail : headDetail(head?.detail);
-      const newHead = {
-        name: head?.name ?? name,
-        currentVersion: sealed.version,
-        deletedAt: undefined,
-        purgeAt: undefined,
-        detail,
-        dueAt: dueAt?.(detail, next.version),
-      };
-      const result = { head: newHead, version: next.version };
+      assertNotManaged(kind.noun, state.version, kind.noun.addition);
+      const decision = decideAddition(kind, state, { name, sealed, ...(headDetail && { headDetail }) });
       // Written as it is, so that the store vouches for the version too, and not for the head alone.
-      const update = after === undefined || after === 'absent' ? {} : { update: after.version };
-      return { head: newHead, add: [sealed], ...update, result };
+      return after === undefined || after === 'absent' ? decision : { ...decision, update: after.version };
     });
   });
+}
+
+/** What a certificate keeps is changed by the certificate alone; a kind without the rule has none such. */
+export function assertNotManaged(noun: Noun, version: ObjectVersion | undefined, operation: string): void {
+  if (version?.managed && noun.managed !== undefined) throw noun.managed(operation);
 }
 
 /** Whether the object is in this state; members stand in the order in which the store gives them. */
@@ -238,30 +213,11 @@ async function update<V>(
   grant: VaultGrant,
   { version, patch }: { version: string | undefined; patch: VersionPatch },
 ): Promise<HeadAndVersion> {
-  const { noun, dueAt } = deps.kind;
-  const now = unixSeconds(deps.clock.now());
-  return deps.writer.change(keyOf(noun, grant), { version }, (state) => {
-    const { head, version: current } = state;
-    // A missing name is named without the version that was asked for, as Azure does.
-    if (head === undefined || head.deletedAt !== undefined) throw notFound(noun, nameOf(grant));
-    if (current === undefined) throw notFound(noun, nameOf(grant), version);
-    const next: ObjectVersion = {
-      ...current,
-      enabled: patch.enabled ?? current.enabled,
-      notBefore: patch.notBefore ?? current.notBefore,
-      expires: patch.expires ?? current.expires,
-      tags: patch.tags ?? current.tags,
-      detail: patch.detail === undefined ? current.detail : patch.detail(current.detail),
-      updated: now,
-    };
-    const isCurrent = next.version === head.currentVersion;
-    const due = isCurrent ? dueAt?.(head.detail, next) : head.dueAt;
-    const newHead = due === head.dueAt ? head : { ...head, dueAt: due };
-    return {
-      head: newHead === head ? 'same' : newHead,
-      update: next,
-      result: { head: newHead, version: next },
-    };
+  const { kind, clock } = deps;
+  const of = { name: nameOf(grant), version, patch, now: unixSeconds(clock.now()) };
+  return deps.writer.change(keyOf(kind.noun, grant), { version }, (state) => {
+    assertNotManaged(kind.noun, state.version, 'update');
+    return decideUpdate(kind, state, of);
   });
 }
 
@@ -270,13 +226,11 @@ async function updateHead<V>(
   grant: VaultGrant,
   change: (detail: string | undefined, current: ObjectVersion) => string | undefined,
 ): Promise<HeadAndVersion> {
-  const { noun, dueAt } = deps.kind;
-  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
-    if (head === undefined || head.deletedAt !== undefined || version === undefined)
-      throw notFound(noun, nameOf(grant));
-    const detail = change(head.detail, version);
-    const newHead = { ...head, detail, dueAt: dueAt?.(detail, version) };
-    return { head: newHead, result: { head: newHead, version } };
+  const { kind } = deps;
+  const name = nameOf(grant);
+  return deps.writer.change(keyOf(kind.noun, grant), { version: undefined }, (state) => {
+    assertNotManaged(kind.noun, state.version, 'update');
+    return decideHeadUpdate(kind, state, { name, change });
   });
 }
 
@@ -290,22 +244,6 @@ async function list(
     { after: page.after, limit: page.limit + 1 },
   );
   return pageOf(rows, page.limit, (row) => objectKey(row.head.name));
-}
-
-/** How many objects that are due are read at once. */
-const duePage = 100;
-
-/** By pages from where the last one ended, so that what stays due does not keep the rest from its turn. */
-async function* listDue(deps: Deps, noun: Noun, vaultId: string): AsyncGenerator<HeadAndVersion> {
-  const of = { vaultId, kind: noun.kind, now: unixSeconds(deps.clock.now()) };
-  let after: DuePlace | undefined;
-  for (;;) {
-    const page = await deps.reader.listDue(of, { after, limit: duePage });
-    yield* page;
-    const last = page.at(-1)?.head;
-    if (last?.dueAt === undefined || page.length < duePage) return;
-    after = { dueAt: last.dueAt, nameKey: objectKey(last.name) };
-  }
 }
 
 async function listVersions(
@@ -323,13 +261,10 @@ async function listVersions(
 }
 
 async function remove(deps: Deps, noun: Noun, grant: VaultGrant): Promise<HeadAndVersion> {
-  const now = unixSeconds(deps.clock.now());
-  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
-    if (head === undefined || head.deletedAt !== undefined || version === undefined)
-      throw notFound(noun, nameOf(grant));
-    const purgeAt = now + grant.vault.softDeleteRetentionInDays * secondsPerDay;
-    const deleted = { ...head, deletedAt: now, purgeAt, dueAt: undefined };
-    return { head: deleted, result: { head: deleted, version } };
+  const of = { name: nameOf(grant), vault: grant.vault, now: unixSeconds(deps.clock.now()) };
+  return deps.writer.change(keyOf(noun, grant), { version: undefined }, (state) => {
+    assertNotManaged(noun, state.version, 'delete');
+    return decideDeletion(noun, state, of);
   });
 }
 
@@ -342,22 +277,18 @@ async function getDeleted(deps: Deps, noun: Noun, grant: VaultGrant): Promise<He
 }
 
 async function recover<V>(deps: Parts<V>, grant: VaultGrant): Promise<HeadAndVersion> {
-  const { noun, dueAt } = deps.kind;
-  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head, version }) => {
-    if (head === undefined || version === undefined) throw notFound(noun, nameOf(grant));
-    if (head.deletedAt === undefined) throw existsAlready(noun, head.name);
-    const due = dueAt?.(head.detail, version);
-    const live = { ...head, deletedAt: undefined, purgeAt: undefined, dueAt: due };
-    return { head: live, result: { head: live, version } };
+  const { kind } = deps;
+  return deps.writer.change(keyOf(kind.noun, grant), { version: undefined }, (state) => {
+    assertNotManaged(kind.noun, state.version, 'recover');
+    return decideRecovery(kind, state, { name: nameOf(grant) });
   });
 }
 
 async function purge(deps: Deps, noun: Noun, grant: VaultGrant): Promise<void> {
-  return deps.writer.change(keyOf(noun, grant), { version: undefined }, ({ head }) => {
-    if (head === undefined) throw notFound(noun, nameOf(grant));
-    if (head.deletedAt === undefined) throw mustBeDeletedFirst(noun);
-    if (grant.vault.enablePurgeProtection) throw purgeProtected(grant.vault);
-    return { head: undefined, result: undefined };
+  const of = { name: nameOf(grant), vault: grant.vault };
+  return deps.writer.change(keyOf(noun, grant), { version: undefined }, (state) => {
+    assertNotManaged(noun, state.version, 'purge');
+    return decidePurge(noun, state, of);
   });
 }
 
@@ -372,6 +303,7 @@ async function exportAll<V>(deps: Parts<V>, grant: VaultGrant): Promise<Omit<Imp
   });
   const versions: OpenVersion[] = [];
   for (const row of rows) {
+    assertNotManaged(noun, row, 'backup');
     const { envelope: _sealed, ...version } = row;
     versions.push({ version, value: await unseal(deps, key, row) });
   }
@@ -383,67 +315,18 @@ async function importAll<V>(
   grant: VaultGrant,
   object: ImportedObject,
 ): Promise<HeadAndVersion> {
-  const { noun, dueAt } = deps.kind;
-  const key = { vaultId: grant.vault.id, kind: noun.kind, nameKey: objectKey(object.name) };
+  const { kind } = deps;
+  const key = { vaultId: grant.vault.id, kind: kind.noun.kind, nameKey: objectKey(object.name) };
   return withFreshKey(deps, key.vaultId, async () => {
     const sealed = await Promise.all(object.versions.map((version) => sealVersion(deps, key, version)));
-    const current = sealed.find((version) => version.version === object.currentVersion);
-    if (current === undefined) throw new TypeError('the current version is not among the versions');
-    return deps.writer.change(key, { version: undefined }, ({ head }) => {
-      if (head !== undefined) throw restoreConflict(noun, object.identify(head.name, current.version));
-      const { name, currentVersion, headDetail: detail } = object;
-      const due = dueAt?.(detail, current);
-      const newHead = { name, currentVersion, deletedAt: undefined, purgeAt: undefined, detail, dueAt: due };
-      return { head: newHead, add: sealed, result: { head: newHead, version: current } };
-    });
+    return deps.writer.change(key, { version: undefined }, (state) =>
+      decideImport(kind, state, { ...object, sealed }),
+    );
   });
 }
 
-async function sealVersion(deps: Deps, key: ObjectKey, next: OpenVersion): Promise<SealedVersion> {
-  const envelope = await deps.vaultKeys.seal({ ...key, version: next.version.version }, next.value);
-  return { ...next.version, envelope };
-}
-
-/** Seals once more when the vault's key was rotated away between sealing and writing. */
-async function withFreshKey<T>(deps: Deps, vaultId: string, write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    if (!(error instanceof StaleVaultKey)) throw error;
-    deps.vaultKeys.forget(vaultId);
-    return write();
-  }
-}
-
-/** Opens a version's value; reads the row again when the vault's key was rotated away since. */
 async function unseal<V>(deps: Parts<V>, key: ObjectKey, sealed: SealedVersion): Promise<SecretBytes> {
-  const place = { ...key, version: sealed.version };
-  try {
-    return await deps.vaultKeys.open(place, sealed.envelope);
-  } catch (error) {
-    if (!(error instanceof VaultKeyMissing)) throw error;
-    const again = await deps.reader.sealedVersion(key, sealed.version);
-    if (again === undefined) throw notFound(deps.kind.noun, key.nameKey);
-    return deps.vaultKeys.open(place, again.version.envelope);
-  }
-}
-
-/** Removes deleted objects of a vault whose retention has ended; answers how many. */
-export async function purgeDue(
-  deps: Pick<Deps, 'reader' | 'writer' | 'clock'>,
-  vaultId: string,
-): Promise<number> {
-  const now = unixSeconds(deps.clock.now());
-  let purged = 0;
-  for (;;) {
-    const due = await deps.reader.dueForPurge(vaultId, now, 100);
-    for (const key of due) {
-      // Decided again inside the write: the object may have been recovered since the list was read.
-      purged += await deps.writer.change(key, { version: undefined }, ({ head }) => {
-        const isDue = head?.purgeAt !== undefined && head.purgeAt <= now;
-        return isDue ? { head: undefined, result: 1 } : { head: 'same', result: 0 };
-      });
-    }
-    if (due.length === 0) return purged;
-  }
+  const value = await unsealVersion(deps, key, sealed);
+  if (value === undefined) throw notFound(deps.kind.noun, key.nameKey);
+  return value;
 }

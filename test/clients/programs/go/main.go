@@ -1,4 +1,4 @@
-// Ordinary Azure code in Go: a round trip of secrets, or of keys of each family.
+// Ordinary Azure code in Go: a round trip of secrets, of keys of each family, or of certificates.
 package main
 
 import (
@@ -14,8 +14,10 @@ import (
 const vaultURL = "https://dev.vault.azure.net"
 
 func main() {
-	programs := map[string]func(context.Context, azcore.TokenCredential){"secrets": secrets, "keys": keys}
-	expect(len(os.Args) == 2 && programs[os.Args[1]] != nil, "the argument is secrets or keys")
+	programs := map[string]func(context.Context, azcore.TokenCredential){
+		"secrets": secrets, "keys": keys, "certificates": certificates,
+	}
+	expect(len(os.Args) == 2 && programs[os.Args[1]] != nil, "the argument is secrets, keys or certificates")
 	credential, err := azidentity.NewDefaultAzureCredential(nil)
 	check(err)
 	programs[os.Args[1]](context.Background(), credential)

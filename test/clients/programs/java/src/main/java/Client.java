@@ -1,7 +1,7 @@
 import com.azure.core.credential.TokenCredential;
 import com.azure.identity.DefaultAzureCredentialBuilder;
 
-/** Ordinary Azure code in Java: a round trip of secrets, or of keys of each family. */
+/** Ordinary Azure code in Java: a round trip of secrets, of keys of each family, or of certificates. */
 public final class Client {
     static final String VAULT = "https://dev.vault.azure.net";
 
@@ -10,7 +10,8 @@ public final class Client {
         switch (String.join(" ", arguments)) {
             case "secrets" -> Secrets.run(credential);
             case "keys" -> new Keys(credential).run();
-            default -> throw new IllegalArgumentException("the argument is secrets or keys");
+            case "certificates" -> new Certificates(credential).run();
+            default -> throw new IllegalArgumentException("the argument is secrets, keys or certificates");
         }
         System.out.println("done");
         System.exit(0);
