@@ -4,7 +4,7 @@ import * as foundations from './migrations/0001-foundations.ts';
 import * as severalProcesses from './migrations/0002-several-processes.ts';
 import * as keys from './migrations/0003-keys.ts';
 import * as management from './migrations/0004-management.ts';
-import * as acmeChallenges from './migrations/0005-acme-challenges.ts';
+import * as certificates from './migrations/0005-certificates.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a migration that has been released is never edited. */
@@ -13,7 +13,7 @@ const migrations: Record<string, Migration> = {
   '0002-several-processes': severalProcesses,
   '0003-keys': keys,
   '0004-management': management,
-  '0005-acme-challenges': acmeChallenges,
+  '0005-certificates': certificates,
 };
 
 /** Every schema that this version can work with or bring up to date, oldest first. */

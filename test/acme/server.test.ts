@@ -9,18 +9,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CertificatePolicy } from '@azure/keyvault-certificates';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type KeptAccount, openAccountKey, readAccount } from '../../src/acme/account-key.ts';
-import { openHttp } from '../../src/acme/https.ts';
-import { openSession } from '../../src/acme/session.ts';
-import { loadConfig } from '../../src/config.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { silentLog } from '../../src/core/log.ts';
-import { systemRandom } from '../../src/crypto/random.ts';
-import { createIssuers } from '../../src/domain/certificates/issuers.ts';
-import { buildCore } from '../../src/service/core.ts';
-import { openData } from '../../src/service/data.ts';
 import { freePort } from '../../src/service/free-port.ts';
-import { createObjectReader, createObjectWriter } from '../../src/storage/objects.ts';
+import { deactivateAccount, keptAccount } from '../support/acme-account.ts';
 import { auditRecords } from '../support/audit-records.ts';
 import { type CertificateServer, startCertificateServer } from '../support/certificate-server.ts';
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
@@ -285,7 +275,9 @@ describe.skipIf(!isHere)('an issuer that says DigiCert, by http-01', () => {
     await strongroom.client().createIssuer('closed', 'DigiCert', { accountId: 'kid-1', password: hmacKey });
     const policy = policyFor('closed.example.com', { issuerName: 'closed' });
     await issued(strongroom, 'closed', policy);
-    await strongroom.restart(async () => deactivate(await keptAccount(strongroom, 'closed')));
+    await strongroom.restart(async () =>
+      deactivateAccount(pebble, await keptAccount(strongroom.server, 'closed')),
+    );
     await begin(strongroom, 'closed', policy);
     expect(await strongroom.ended('closed')).toMatchObject({
       status: 'failed',
@@ -315,41 +307,6 @@ describe.skipIf(!isHere)('an issuer that says DigiCert, by http-01', () => {
     }
   });
 });
-
-/** The account that is kept with an issuer of the stopped server's. */
-async function keptAccount({ server }: CertificateServer, issuer: string): Promise<KeptAccount> {
-  const config = loadConfig({ flags: { data: server.folder }, environment: {} });
-  const tools = { config, clock: systemClock, random: systemRandom, log: silentLog };
-  const data = await openData(tools);
-  try {
-    const { vaults, vaultKeys } = await buildCore(tools, data, fetch);
-    const vault = (await vaults.list()).find(({ name }) => name === 'dev');
-    const [reader, writer] = [createObjectReader(data.db), createObjectWriter(data.db)];
-    const issuers = createIssuers({
-      ...{ reader, writer, vaultKeys },
-      clock: systemClock,
-      random: systemRandom,
-    });
-    const account = readAccount((await issuers.open(vault?.id ?? '', issuer))?.kept);
-    if (account === undefined) throw new Error('there is no account');
-    return account;
-  } finally {
-    await data.close();
-  }
-}
-
-/** RFC 8555 §7.3.6. */
-async function deactivate({ jwk, url = '' }: KeptAccount): Promise<void> {
-  const http = openHttp(systemClock, { ca: pebble.ca });
-  try {
-    const signer = await openAccountKey(jwk);
-    const directory = { name: 'DigiCert', url: pebble.directory };
-    const session = await openSession({ clock: systemClock, http, signer }, directory);
-    await session.post(url, { payload: { status: 'deactivated' }, kid: url });
-  } finally {
-    http.close();
-  }
-}
 
 describe.skipIf(!isHere)('an issuer that says DigiCert, by dns-01', () => {
   let strongroom: CertificateServer;

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import { columnTypes } from '../dialect.ts';
 
-/** Answers to the challenges of ACME authorities, which may ask any node. */
+/** Answers to the challenges of ACME authorities, which may ask any node; and which vaults have orders to go on with. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const { text } = columnTypes(db);
   await db.schema
@@ -11,4 +11,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('expires', 'bigint', (c) => c.notNull())
     .execute();
   await db.schema.createIndex('acme_challenges_by_expiry').on('acme_challenges').column('expires').execute();
+  await db.schema
+    .createIndex('objects_due_by_kind')
+    .on('objects')
+    .columns(['kind', 'due_at', 'vault_id'])
+    .where('due_at' as never, 'is not', null)
+    .execute();
 }
