@@ -26,6 +26,8 @@ const hasPostgres = optional('the wire suites on PostgreSQL', postgresBinaries()
 export default defineConfig({
   test: {
     reporters: ['default'],
+    // Most of a test's time is its servers', not its own: the default leaves a core idle.
+    maxWorkers: '100%',
     projects: [
       { test: { ...project, name: 'main', include: ['src/**/*.test.ts', 'test/**/*.test.ts'] } },
       ...(hasPostgres ? [{ test: onPostgres }] : []),
