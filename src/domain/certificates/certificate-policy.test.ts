@@ -205,6 +205,20 @@ describe('subject and alternative names', () => {
     expect(contentOf(policy).sans).toEqual({ ...others, [kind]: names });
   });
 
+  test('an authority is for certificates and their revocation, if nothing else is said', () => {
+    const subject = 'CN=authority';
+    expect(parsed({ x509: { subject, ca: true } }).x509).toMatchObject({
+      ekus: [],
+      keyUsage: ['cRLSign', 'keyCertSign'],
+    });
+    const said = { ekus: ['1.3.6.1.5.5.7.3.1'], keyUsage: ['digitalSignature', 'keyCertSign'] };
+    expect(parsed({ x509: { subject, ca: true, ...said } }).x509).toMatchObject(said);
+    // Who makes an authority of what was none keeps what it was for, as with every member that is not given.
+    const previous = parsed({ x509: { subject } });
+    const changed = parseCertificatePolicy({ x509: { ca: true } }, { previous }).x509;
+    expect(changed.keyUsage).toEqual(previous.x509.keyUsage);
+  });
+
   test('a request to an issuer object names the hosts of its subject as alternative names, too', () => {
     const dnsNamesFor = (subject: string, issuer: string, given: readonly string[] = [], ca = false) => {
       const x509 = { subject, ca, ...(given.length > 0 && { sans: { dnsNames: given } }) };

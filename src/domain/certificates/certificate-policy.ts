@@ -94,6 +94,11 @@ const usualMonths = 12;
 const usualUsage: readonly KeyUsage[] = ['digitalSignature', 'keyEncipherment'];
 /** TLS servers and TLS clients (RFC 5280 §4.2.1.12). */
 const usualEkus = ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'];
+/** Of an authority, which Azure's API cannot ask for: what it is for, and nothing that would bind those below it. */
+const usualOfAuthority: { usage: readonly KeyUsage[]; ekus: readonly string[] } = {
+  usage: ['cRLSign', 'keyCertSign'],
+  ekus: [],
+};
 /** Who issues where nobody is named (recorded). */
 export const unknownIssuer: PolicyIssuer = {
   name: 'Unknown',
@@ -195,8 +200,8 @@ function parseContent(input: PolicyContentInput, was: PolicyContent | undefined)
   return {
     subject: parseSubject(input.subject, was?.subject ?? ''),
     sans: parseAlternativeNames(input.sans, was?.sans),
-    ekus: parseEkus(input.ekus) ?? was?.ekus ?? usualEkus,
-    keyUsage: parseKeyUsage(input.keyUsage) ?? was?.keyUsage ?? usualUsage,
+    ekus: parseEkus(input.ekus) ?? was?.ekus ?? (ca ? usualOfAuthority.ekus : usualEkus),
+    keyUsage: parseKeyUsage(input.keyUsage) ?? was?.keyUsage ?? (ca ? usualOfAuthority.usage : usualUsage),
     validityMonths: parseMonths(input.validityMonths) ?? was?.validityMonths ?? usualMonths,
     ca,
     pathLength: parsePathLength(input.pathLength, { ca, otherwise: was?.pathLength }),
