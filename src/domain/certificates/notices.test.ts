@@ -8,6 +8,7 @@ const input = {
   expires: Date.UTC(2027, 0, 31, 23, 59, 58) / 1000,
 };
 const renewAt = Date.UTC(2027, 0, 2, 3, 4, 5) / 1000;
+const now = Date.UTC(2027, 0, 1) / 1000;
 const failure = {
   ...input,
   error: { code: 'rejectedIdentifier', message: 'no such name' },
@@ -15,7 +16,7 @@ const failure = {
 };
 
 test('a notice of expiry names vault, certificate, version, end in UTC and what happens', () => {
-  const { subject, text } = expiryNotice({ ...input, renewAt });
+  const { subject, text } = expiryNotice({ ...input, now, renewAt });
   expect(subject).toBe('Certificate Web-Front expires on 2027-01-31');
   expect(text).toBe(
     [
@@ -35,7 +36,19 @@ test('a notice of expiry names vault, certificate, version, end in UTC and what 
 });
 
 test('without a renewal somebody has to act', () => {
-  expect(expiryNotice({ ...input, renewAt: undefined }).text).toContain('will not be renewed automatically');
+  expect(expiryNotice({ ...input, now, renewAt: undefined }).text).toContain(
+    'will not be renewed automatically',
+  );
+});
+
+test('a notice that comes after the end says so', () => {
+  const late = { ...input, now: input.expires };
+  const { subject, text } = expiryNotice({ ...late, renewAt });
+  expect(subject).toBe('Certificate Web-Front expired on 2027-01-31');
+  expect(text).toContain('The certificate Web-Front has expired.\n');
+  expect(text).toContain('It has not been renewed yet');
+  expect(text).not.toContain('Nothing has to be done');
+  expect(expiryNotice({ ...late, renewAt: undefined }).text).toContain('somebody has to renew it.\n');
 });
 
 test('a failed renewal gives its reason and when it is tried again', () => {
@@ -57,21 +70,21 @@ test('what an issuer says stays one line of bounded length', () => {
 });
 
 test('the id is the same for the same version and kind, however names are written, and another for others', () => {
-  const notice = expiryNotice({ ...input, renewAt });
+  const notice = expiryNotice({ ...input, now, renewAt });
   expect(notice.id).toBe('<expiry.web-front.0123456789abcdef0123456789abcdef@contoso.vault.example.com>');
   const again = { ...input, vaultHost: 'contoso.vault.example.com', certificate: 'web-front' };
-  expect(expiryNotice({ ...again, renewAt: undefined }).id).toBe(notice.id);
+  expect(expiryNotice({ ...again, renewAt: undefined, now }).id).toBe(notice.id);
   const others = [
     renewalFailedNotice(failure).id,
-    expiryNotice({ ...input, renewAt, version: 'f'.repeat(32) }).id,
-    expiryNotice({ ...input, renewAt, vaultHost: 'fabrikam.vault.example.com' }).id,
+    expiryNotice({ ...input, now, renewAt, version: 'f'.repeat(32) }).id,
+    expiryNotice({ ...input, now, renewAt, vaultHost: 'fabrikam.vault.example.com' }).id,
   ];
   expect(new Set([notice.id, ...others]).size).toBe(4);
 });
 
 test('refuses what would end the id or the line', () => {
-  expect(() => expiryNotice({ ...input, renewAt, vaultHost: 'x>\r\nBcc: eve@example.com' })).toThrow(
+  expect(() => expiryNotice({ ...input, now, renewAt, vaultHost: 'x>\r\nBcc: eve@example.com' })).toThrow(
     RangeError,
   );
-  expect(() => expiryNotice({ ...input, renewAt, certificate: 'a@b' })).toThrow(RangeError);
+  expect(() => expiryNotice({ ...input, now, renewAt, certificate: 'a@b' })).toThrow(RangeError);
 });

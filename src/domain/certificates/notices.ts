@@ -47,7 +47,11 @@ export interface NoticeInput {
 }
 
 /** When the certificate will be renewed without anybody's doing, in Unix seconds; undefined for never. */
-export type ExpiryNoticeInput = NoticeInput & { readonly renewAt: number | undefined };
+export type ExpiryNoticeInput = NoticeInput & {
+  readonly renewAt: number | undefined;
+  /** Unix seconds: a letter may be late. */
+  readonly now: number;
+};
 
 export type RenewalFailedNoticeInput = NoticeInput & {
   /** What the issuer said, which is from outside. */
@@ -61,12 +65,16 @@ const longestReason = 1000;
 /** Says that a version comes to its end, and whether another will take its place. Throws `RangeError` for no address. */
 export function expiryNotice(input: ExpiryNoticeInput): Message {
   const { certificate, renewAt } = input;
+  const isOver = input.expires <= input.now;
+  const on = utc(input.expires).slice(0, 10);
   return {
-    subject: `Certificate ${certificate} expires on ${utc(input.expires).slice(0, 10)}`,
-    text: letter(input, `The certificate ${certificate} comes to its end.`, [
+    subject: `Certificate ${certificate} ${isOver ? 'expired' : 'expires'} on ${on}`,
+    text: letter(input, `The certificate ${certificate} ${isOver ? 'has expired' : 'comes to its end'}.`, [
       renewAt === undefined
-        ? 'It will not be renewed automatically: somebody has to renew it before then.'
-        : `It will be renewed automatically, from ${utc(renewAt)} on. Nothing has to be done now.`,
+        ? `It will not be renewed automatically: somebody has to renew it${isOver ? '' : ' before then'}.`
+        : isOver
+          ? 'It has not been renewed yet, which is tried automatically: somebody should look at why.'
+          : `It will be renewed automatically, from ${utc(renewAt)} on. Nothing has to be done now.`,
     ]),
     id: messageId('expiry', input),
   };

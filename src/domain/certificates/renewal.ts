@@ -208,7 +208,8 @@ async function tellOfExpiry(
   const { notBefore = 0, expires = 0 } = version;
   const { renewAt } = lifetimeDue(state.policy, { notBefore, expires });
   const about = { vaultHost: deps.hostOf(vault), certificate: name, version: version.version, expires };
-  return send(deps, { vault, name }, () => expiryNotice({ ...about, renewAt }));
+  const now = unixSeconds(deps.clock.now());
+  return send(deps, { vault, name }, () => expiryNotice({ ...about, renewAt, now }));
 }
 
 async function tellOfFailure(
