@@ -6,7 +6,7 @@ import { type ImportedCertificate, importedPolicy, monthsBetween } from './impor
 
 const noNames = { emails: [], dnsNames: [], upns: [], uris: [], ipAddresses: [] };
 const content: CertificateContent = {
-  subject: 'O=Internet Widgits Pty Ltd, S=Some-State, C=AU',
+  subject: 'O=Example Ltd, S=Berlin, C=DE',
   sans: noNames,
   keyUsage: [],
   ekus: [],
