@@ -43,22 +43,21 @@ export function createVaultHeaders(): (exchange: Exchange) => string[] {
   };
 }
 
-export function loginHeaders(exchange: Exchange): string[] {
-  const headers = [
-    'Cache-Control',
-    'no-store, no-cache',
-    'Pragma',
-    'no-cache',
-    'Expires',
-    '-1',
-    'Strict-Transport-Security',
-    'max-age=31536000; includeSubDomains',
-    'X-Content-Type-Options',
-    'nosniff',
-    'x-ms-request-id',
-    exchange.requestId,
-  ];
-  if (exchange.clientRequestId !== undefined) headers.push('client-request-id', exchange.clientRequestId);
+/** Of every answer that nobody is to keep, outside the data plane, whose form of one of them is another. */
+const unkept: readonly string[] = [
+  'Pragma',
+  'no-cache',
+  'Expires',
+  '-1',
+  'Strict-Transport-Security',
+  'max-age=31536000; includeSubDomains',
+  'X-Content-Type-Options',
+  'nosniff',
+];
+
+export function loginHeaders({ requestId, clientRequestId }: Exchange): string[] {
+  const headers = ['Cache-Control', 'no-store, no-cache', ...unkept, 'x-ms-request-id', requestId];
+  if (clientRequestId !== undefined) headers.push('client-request-id', clientRequestId);
   return headers;
 }
 
@@ -81,14 +80,7 @@ export function createManagementHeaders(): (exchange: Exchange) => string[] {
     const headers = [
       'Cache-Control',
       'no-cache',
-      'Pragma',
-      'no-cache',
-      'Expires',
-      '-1',
-      'Strict-Transport-Security',
-      'max-age=31536000; includeSubDomains',
-      'X-Content-Type-Options',
-      'nosniff',
+      ...unkept,
       'x-ms-request-id',
       requestId,
       'x-ms-correlation-request-id',

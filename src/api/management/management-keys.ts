@@ -16,6 +16,7 @@ import {
   vaultRotationLimits,
 } from '../../domain/keys/rotation-policy.ts';
 import { recoveryLevel, type Vault } from '../../domain/vaults/vault.ts';
+import { rotationPolicySchema } from '../vault/key-wire.ts';
 import { objectSchema, tagsSchema, timeSchema } from '../vault/wire.ts';
 import type { KeyVaultDeps } from './key-vault.ts';
 import { grantOn, objectId, objectListReply, vaultInUse } from './management-objects.ts';
@@ -29,22 +30,6 @@ const keyPath = `${keysPath}/:keyName`;
 /** The api-version from which on keys are resources. */
 const since = '2019-09-01';
 const longestTag = 256;
-
-const durationText = v.nullish(v.pipe(v.string(), v.maxLength(64)));
-const rotationSchema = objectSchema({
-  attributes: v.nullish(objectSchema({ expiryTime: durationText })),
-  lifetimeActions: v.nullish(
-    v.pipe(
-      v.array(
-        objectSchema({
-          trigger: v.nullish(objectSchema({ timeAfterCreate: durationText, timeBeforeExpiry: durationText })),
-          action: v.nullish(objectSchema({ type: durationText })),
-        }),
-      ),
-      v.maxLength(16),
-    ),
-  ),
-});
 
 /** The document names releasing what the data plane calls exporting. */
 const operationWords = [...keyOperations, 'release'] as const;
@@ -64,7 +49,7 @@ const keySchema = objectSchema({
     keyOps: v.nullish(v.array(wordSchema(operationWords, 'It is not an operation of a key.'))),
     keySize: v.nullish(v.pipe(v.number(), v.safeInteger('It must be a whole number.'))),
     curveName: v.nullish(v.pipe(v.string(), v.maxLength(64))),
-    rotationPolicy: v.nullish(rotationSchema),
+    rotationPolicy: v.nullish(rotationPolicySchema),
     release_policy: v.nullish(
       objectSchema({ contentType: v.nullish(v.string()), data: v.nullish(v.string()) }),
     ),

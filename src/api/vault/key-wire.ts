@@ -59,6 +59,24 @@ const common = {
 const vaultKeyTypes = ['EC', 'EC-HSM', 'RSA', 'RSA-HSM', 'oct-HSM', 'AKP', 'AKP-HSM'] as const;
 type VaultKty = (typeof vaultKeyTypes)[number];
 
+const durationText = v.nullish(v.pipe(v.string(), v.maxLength(64)));
+
+/** A rotation policy, on the data plane and as a member of a key as a resource. */
+export const rotationPolicySchema = objectSchema({
+  lifetimeActions: v.nullish(
+    v.pipe(
+      v.array(
+        objectSchema({
+          trigger: v.nullish(objectSchema({ timeAfterCreate: durationText, timeBeforeExpiry: durationText })),
+          action: v.nullish(objectSchema({ type: durationText })),
+        }),
+      ),
+      v.maxLength(16),
+    ),
+  ),
+  attributes: v.nullish(objectSchema({ expiryTime: durationText })),
+});
+
 export const createSchema = objectSchema({
   ...common,
   kty: v.picklist(vaultKeyTypes, 'It is not a type of key that vaults have.'),

@@ -1,5 +1,4 @@
 /** The operations on keys and deleted keys as objects, as rows; what keys do is in `key-use.ts`. */
-import * as v from 'valibot';
 import { keyActions as actions } from '../../authorization/actions.ts';
 import { Failure } from '../../core/errors.ts';
 import type { Key } from '../../domain/keys/key-objects.ts';
@@ -18,27 +17,11 @@ import {
   keyWire,
   kidOf,
   parseImportedKey,
+  rotationPolicySchema,
   splitKty,
   updateSchema,
 } from './key-wire.ts';
 import { type AnyCall, objectRoutes, plainLists } from './object-routes.ts';
-import { objectSchema } from './wire.ts';
-
-const durationText = v.nullish(v.pipe(v.string(), v.maxLength(64)));
-const policySchema = objectSchema({
-  lifetimeActions: v.nullish(
-    v.pipe(
-      v.array(
-        objectSchema({
-          trigger: v.nullish(objectSchema({ timeAfterCreate: durationText, timeBeforeExpiry: durationText })),
-          action: v.nullish(objectSchema({ type: durationText })),
-        }),
-      ),
-      v.maxLength(16),
-    ),
-  ),
-  attributes: v.nullish(objectSchema({ expiryTime: durationText })),
-});
 
 export function keyRoutes(keys: Keys, rotation: KeyRotation): readonly VaultRoute[] {
   return [
@@ -172,7 +155,7 @@ function rotationRoutes(rotation: KeyRotation): VaultRoute[] {
       since: '7.3',
       action: actions.setRotationPolicy,
       kind: 'keys',
-      schema: policySchema,
+      schema: rotationPolicySchema,
       handle: async (call) => {
         const { lifetimeActions, attributes } = call.body;
         const policy = { lifetimeActions, expiryTime: attributes?.expiryTime };

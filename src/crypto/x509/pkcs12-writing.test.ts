@@ -77,6 +77,19 @@ describe('writePfx, read by our own reader', () => {
     expect(certificates.map(({ localKeyId }) => localKeyId)).toEqual([name, undefined, undefined]);
   });
 
+  test('an order that is to be kept is kept, and the key still names its certificate', async () => {
+    const of = material('P-256');
+    const chain = of.chain.toReversed();
+    const leaf = chain.length - 1;
+    const input = { privateKey: secretOf(of), chain, leaf, password: '', random: systemRandom };
+    const { keys, certificates } = await readPfx(await writePfx(input), '');
+    expect(certificates.map(({ value }) => hex(value.raw))).toEqual(chain.map(hex));
+    const [name] = keys.map(({ localKeyId }) => localKeyId);
+    expect(certificates.map(({ localKeyId }) => localKeyId)).toEqual([undefined, undefined, name]);
+    for (const place of [-1, chain.length])
+      await expect(writePfx({ ...input, leaf: place })).rejects.toThrow(RangeError);
+  });
+
   test('without a key: the certificates, in their order', async () => {
     const { chain } = material('RSA-2048');
     const pfx = await writePfx({ privateKey: undefined, chain, password: '', random: systemRandom });

@@ -16,28 +16,32 @@ import {
   pkcs12Digests,
   pkcs12Purpose,
 } from './pkcs12-kdf.ts';
+import {
+  certBagOid,
+  friendlyNameOid,
+  localKeyIdOid,
+  shroudedKeyBagOid,
+  x509CertificateOid,
+} from './pkcs12-oids.ts';
 
 /** A certificate to be written. */
 export interface CertificateFile {
   /** PKCS#8, DER; undefined: the file holds certificates only. */
   readonly privateKey: SecretBytes | undefined;
-  /** DER, at least one, the key's first; the order is kept. */
+  /** DER, at least one; the order is kept. */
   readonly chain: readonly Uint8Array[];
 }
 
 export interface PfxInput extends CertificateFile {
   /** May be empty, as it is for a vault's secrets. */
   readonly password: string;
+  /** Where in the chain the key's certificate is; 0 by default. */
+  readonly leaf?: number | undefined;
   /** The name that Windows and Java show; the fingerprint if undefined. */
   readonly friendlyName?: string | undefined;
   readonly random: Random;
 }
 
-const shroudedKeyBagOid = '1.2.840.113549.1.12.10.1.2';
-const certBagOid = '1.2.840.113549.1.12.10.1.3';
-const x509CertificateOid = '1.2.840.113549.1.9.22.1';
-const friendlyNameOid = '1.2.840.113549.1.9.20';
-const localKeyIdOid = '1.2.840.113549.1.9.21';
 const sha256Oid = '2.16.840.1.101.3.4.2.1';
 
 /**
@@ -65,14 +69,14 @@ interface Encrypted {
 
 /** Writes the PFX, DER. The key's octets stay the caller's. Throws for a chain of no certificate. */
 export async function writePfx(input: PfxInput): Promise<SecretBytes> {
-  const { privateKey, chain, password, random } = input;
-  const [leaf] = chain;
-  if (leaf === undefined) throw new RangeError('a PFX needs at least one certificate');
+  const { privateKey, chain, password, random, leaf: place = 0 } = input;
+  const leaf = chain[place];
+  if (leaf === undefined) throw new RangeError('a PFX needs the certificate of its key');
   const { AuthenticatedSafe, PFX } = await import('pkijs');
   const iterations = password === '' ? leastIterations : manyIterations;
   const writer = { engine: await engineOf(random), random, password, iterations };
   const attributes = await entryAttributes(leaf, input.friendlyName);
-  const safes = [await encryptedSafe(writer, await certBags(chain, attributes))];
+  const safes = [await encryptedSafe(writer, await certBags(chain, { place, attributes }))];
   if (privateKey !== undefined) safes.push(await clearSafe([await keyBag(writer, privateKey, attributes)]));
   const content = new AuthenticatedSafe({ safeContents: safes }).toSchema().toBER();
   const pfx = new PFX({
@@ -104,8 +108,11 @@ async function engineOf(random: Random): Promise<CryptoEngine> {
   return new CryptoEngine({ name: 'webcrypto', crypto });
 }
 
-/** The first certificate is the key's, which its identifier says to readers (RFC 7292 §4.2). */
-async function certBags(chain: readonly Uint8Array[], leafAttributes: Attribute[]): Promise<SafeBag[]> {
+/** Which certificate is the key's, their common identifier says to readers (RFC 7292 §4.2). */
+async function certBags(
+  chain: readonly Uint8Array[],
+  leaf: { readonly place: number; readonly attributes: Attribute[] },
+): Promise<SafeBag[]> {
   const { OctetString } = await import('asn1js');
   const { CertBag, SafeBag } = await import('pkijs');
   return chain.map((der, index) => {
@@ -114,7 +121,7 @@ async function certBags(chain: readonly Uint8Array[], leafAttributes: Attribute[
     return new SafeBag({
       bagId: certBagOid,
       bagValue,
-      ...(index === 0 ? { bagAttributes: leafAttributes } : {}),
+      ...(index === leaf.place ? { bagAttributes: leaf.attributes } : {}),
     });
   });
 }

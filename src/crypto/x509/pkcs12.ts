@@ -17,6 +17,7 @@ import {
   pkcs12Purpose,
   type WorkBudget,
 } from './pkcs12-kdf.ts';
+import { localKeyIdOid } from './pkcs12-oids.ts';
 import { takePrivateKey } from './private-key.ts';
 
 /** A key or certificate of a file. Its `localKeyId` (RFC 2985 §5.5.2, in hexadecimal) is there when it has one. */
@@ -42,8 +43,6 @@ const largest = 1024 * 1024;
 /** Files in use have two safes, and one bag a certificate or key. What follows looks at each pair of them. */
 const mostSafes = 10;
 const mostBags = 100;
-
-const localKeyIdOid = '1.2.840.113549.1.9.21';
 
 /**
  * Reads all keys and certificates of a PFX (DER or BER). Throws a `badParameter` failure for a wrong password, a changed,

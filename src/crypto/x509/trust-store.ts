@@ -4,10 +4,8 @@
  */
 import { X509Certificate } from 'node:crypto';
 import type { Attribute, SafeBag } from 'pkijs';
+import { certBagOid, friendlyNameOid, x509CertificateOid } from './pkcs12-oids.ts';
 
-const certBagOid = '1.2.840.113549.1.12.10.1.3';
-const x509CertificateOid = '1.2.840.113549.1.9.22.1';
-const friendlyNameOid = '1.2.840.113549.1.9.20';
 /** Oracle's attribute: Java takes a certificate without it for a part of some key's chain and trusts nothing. */
 const trustedKeyUsageOid = '2.16.840.1.113894.746875.1.1';
 const anyExtendedKeyUsageOid = '2.5.29.37.0';

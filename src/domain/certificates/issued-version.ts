@@ -107,7 +107,8 @@ async function secretValue(
     if (policy.contentType === 'application/x-pem-file') return writePem({ privateKey, chain });
     const pfx = await writePfx({
       privateKey,
-      chain: leafFirst(chain, leaf),
+      chain,
+      leaf,
       password: '',
       random: deps.random,
     });
@@ -117,8 +118,4 @@ async function secretValue(
   } finally {
     privateKey?.wipe();
   }
-}
-
-function leafFirst(chain: readonly Uint8Array[], leaf: number): Uint8Array[] {
-  return [...chain.slice(leaf, leaf + 1), ...chain.slice(0, leaf), ...chain.slice(leaf + 1)];
 }
