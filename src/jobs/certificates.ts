@@ -1,18 +1,18 @@
+/** What is done for certificates with nobody present: orders go on, and what is due is renewed, told and marked. */
 import type { Log } from '../core/log.ts';
 import type { DueCertificate } from '../domain/certificates/renewal.ts';
 import type { Vault } from '../domain/vaults/vault.ts';
 import type { Fence } from './lease-store.ts';
 import type { Job } from './scheduler.ts';
 
+/** What a run goes through. */
+export type DueKind = 'orders' | 'certificates';
+
 export interface CertificateJobDeps {
   readonly log: Log;
   /** Vaults that have something to do, of orders or of certificates. */
-  readonly vaultsWithDue: (what: 'orders' | 'certificates') => Promise<readonly Vault[]>;
-  readonly runDue: (
-    what: 'orders' | 'certificates',
-    fence: Fence,
-    vault: Vault,
-  ) => AsyncIterable<DueCertificate>;
+  readonly vaultsWithDue: (what: DueKind) => Promise<readonly Vault[]>;
+  readonly runDue: (what: DueKind, fence: Fence, vault: Vault) => AsyncIterable<DueCertificate>;
   /** Records new versions for the auditors; nothing is done while that cannot be. */
   readonly audit: {
     assertWritable(): void;
@@ -31,7 +31,7 @@ export function certificateJobs(deps: CertificateJobDeps): Job[] {
   ];
 }
 
-async function run(deps: CertificateJobDeps, what: 'orders' | 'certificates', fence: Fence): Promise<void> {
+async function run(deps: CertificateJobDeps, what: DueKind, fence: Fence): Promise<void> {
   for (const vault of await deps.vaultsWithDue(what)) {
     deps.audit.assertWritable();
     for await (const certificate of deps.runDue(what, fence, vault)) {

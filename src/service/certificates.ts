@@ -30,15 +30,13 @@ import type { Vault } from '../domain/vaults/vault.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
 import { createValueCache } from '../domain/versioned/value-cache.ts';
 import type { VersionedDeps } from '../domain/versioned/versioned-objects.ts';
+import type { DueKind } from '../jobs/certificates.ts';
 import type { Fence } from '../jobs/lease-store.ts';
 import { fenced, LeaseLost } from '../storage/database.ts';
 import { createObjectWriter } from '../storage/objects.ts';
 import { buildAcmeProviders } from './acme.ts';
 import type { Data, Tools } from './data.ts';
 import { buildMailer } from './mail.ts';
-
-/** What a job goes through. */
-export type DueKind = 'orders' | 'certificates';
 
 export interface CertificateParts {
   readonly certificates: Certificates;
@@ -72,27 +70,26 @@ export function buildCertificates(
     { clock, feed: data.db.feed },
     { sizeOf: openCertificateSize },
   );
+  const certificates: CertificateDeps = { ...objects, random, values, keys: { providers: of.providers } };
+  const keys = createAuthorityKeys(certificates);
+  const own = createAuthorityProvider({ clock, keys, maxDays: config.authority.maxDays });
+  const providers: ReadonlyMap<string, IssuerProvider> = new Map([
+    ...buildAcmeProviders(tools, data),
+    [authorityProviderName.toLowerCase(), own],
+  ]);
+  const mailer = buildMailer(tools);
   const build = (writer = objects.writer) => {
     const shared = { ...objects, writer, random };
     const issuers = createIssuers(shared);
     const contacts = createContacts(shared);
-    const certificates: CertificateDeps = { ...shared, values, keys: { providers: of.providers } };
-    const { maxDays } = config.authority;
-    const keys = createAuthorityKeys(certificates);
-    const own = createAuthorityProvider({ clock, keys, maxDays });
-    const providers: ReadonlyMap<string, IssuerProvider> = new Map([
-      ...acme,
-      [authorityProviderName.toLowerCase(), own],
-    ]);
     const deps: RenewalDeps = {
       ...certificates,
+      writer,
       ...{ issuers, contacts, log, mailer, hostOf: of.hostOf, endsRun },
       providerOf: (name) => providers.get(name.toLowerCase()),
     };
     return { deps, issuers, contacts };
   };
-  const acme = buildAcmeProviders(tools, data);
-  const mailer = buildMailer(tools);
   const { deps, issuers, contacts } = build();
   return {
     certificates: createCertificates({ ...deps, sealedItems: data.items }),

@@ -17,6 +17,7 @@ import {
 } from '../../crypto/x509/issuing-chain.ts';
 import { addDuration } from '../keys/durations.ts';
 import type { Vault } from '../vaults/vault.ts';
+import { backdating } from './issuance-beginning.ts';
 import {
   type CertificateOrder,
   type IssuerProvider,
@@ -50,8 +51,6 @@ export interface AuthorityDeps {
   readonly maxDays: number;
 }
 
-/** Certificates start so long before they are made, for clocks that are behind; as Azure's do (recorded). */
-const backdating = 600_000;
 const day = 86_400_000;
 /** What ends sooner would be renewed over and over in the last hours of its authority. */
 const shortestLife = day;
@@ -154,7 +153,7 @@ function validity(
     );
   const asWished = 1000 * addDuration(unixSeconds(now), { months: order.validityMonths, seconds: 0 });
   const bounds = [asWished, chain.notAfter, ...(content.ca ? [] : [now + maxDays * day])];
-  return { notBefore: Math.max(now - backdating, chain.notBefore), notAfter: Math.min(...bounds) };
+  return { notBefore: Math.max(now - backdating * 1000, chain.notBefore), notAfter: Math.min(...bounds) };
 }
 
 function failed(code: FailureCode, message: string): OrderStep {

@@ -8,7 +8,7 @@ import type { SealedItems } from '../sealing/sealed-items.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
 import { decideImport } from '../versioned/decisions.ts';
 import { certificateNoun, keyNoun, restoreConflict, secretNoun } from '../versioned/nouns.ts';
-import { createObjectBackups, type ObjectBackups } from '../versioned/object-backup.ts';
+import { type BackedUpObject, createObjectBackups, type ObjectBackups } from '../versioned/object-backup.ts';
 import type { HeadAndVersion, ObjectKey, ObjectVersion, SealedVersion } from '../versioned/object-store.ts';
 import { type OpenVersion, sealVersion, unsealVersion, withFreshKey } from '../versioned/sealed-versions.ts';
 import { nameOf } from '../versioned/versioned-objects.ts';
@@ -49,12 +49,21 @@ export function createCertificateBackups(deps: Deps): CertificateBackups {
       // What is under way is not part of it, nor what was done about the versions so far.
       const detail = formatState({ ...parseState(headDetail), pending: undefined });
       const packed: OpenVersion[] = [];
-      for (const version of versions) packed.push(await pack(deps, grant, version));
-      return blobs.seal(grant.vault, { ...object, headDetail: detail, versions: packed });
+      try {
+        for (const version of versions) packed.push(await pack(deps, grant, version));
+        return await blobs.seal(grant.vault, { ...object, headDetail: detail, versions: packed });
+      } finally {
+        for (const { value } of packed) value.wipe();
+      }
     },
     async restore(grant, { blob, identify }) {
-      const object = await blobs.open(grant.vault, blob);
-      return restore(deps, grant, { object, identify });
+      const { versions, ...object } = await blobs.open(grant.vault, blob);
+      const unpacked = versions.map((version) => unpack(version));
+      try {
+        return await restore(deps, grant, { object, versions: unpacked, identify });
+      } finally {
+        for (const { key, secret } of unpacked) for (const { value } of [key, secret]) value.wipe();
+      }
     },
   };
 }
@@ -102,19 +111,19 @@ async function restore(
   deps: Deps,
   grant: VaultGrant,
   of: {
-    object: Awaited<ReturnType<ObjectBackups['open']>>;
+    object: Omit<BackedUpObject, 'versions'>;
+    versions: readonly Unpacked[];
     identify: (name: string, version: string) => string;
   },
 ): Promise<HeadAndVersion> {
-  const { object, identify } = of;
+  const { object, versions, identify } = of;
   const { name, currentVersion, headDetail } = object;
   const vaultId = grant.vault.id;
-  const unpacked = object.versions.map((version) => unpack(version));
-  const details = unpacked.map(({ key }) => parseKeyDetail(key.version.detail));
+  const details = versions.map(({ key }) => parseKeyDetail(key.version.detail));
   // A backup brings no HSM key into a vault, or onto a server, that makes none.
   if (details.some(({ hsm }) => hsm)) providerFor(deps.keys, grant.vault, true);
   return withFreshKey(deps, vaultId, async () => {
-    const sealed = await sealAll(deps, vaultId, { name, versions: unpacked });
+    const sealed = await sealAll(deps, vaultId, { name, versions });
     const linked = { name, currentVersion, headDetail: undefined, identify };
     return changeFamily(deps.writer, { vaultId, name }, (states) => {
       const certificate = decideImport(certificateKind, states.certificate, {

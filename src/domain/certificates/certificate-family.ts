@@ -71,7 +71,7 @@ export function isLinked({ version }: ObjectState): boolean {
 
 /** Refuses a name that a key or secret has which no certificate manages, or that a deleted family holds. */
 export function assertNameFree(states: Family<ObjectState>): void {
-  for (const [{ head, version }, noun] of linked(states)) {
+  for (const [{ head, version }, noun] of holders(states)) {
     if (head?.deletedAt !== undefined) throw deletedButRecoverable(noun, head.name);
     if (head !== undefined && noun !== certificateNoun && !isLinked({ head, version })) {
       throw new Failure(
@@ -82,7 +82,7 @@ export function assertNameFree(states: Family<ObjectState>): void {
   }
 }
 
-function linked({
+function holders({
   certificate,
   key,
   secret,

@@ -45,7 +45,7 @@ export async function importCertificate(
         const { head } = states.certificate;
         const was = head === undefined ? undefined : parseState(head.detail);
         const dates = { created: was?.created ?? now, updated: now };
-        const state = { policy, ...dates, pending: was?.pending, ...fresh };
+        const state = { policy, ...dates, pending: was?.pending };
         const changes = additionOf(states, { name, sealed, state });
         return { changes, result: changes.certificate.result };
       });
@@ -54,8 +54,6 @@ export async function importCertificate(
     pair.material.wipe();
   }
 }
-
-const fresh = { marks: undefined, renewAfter: undefined, failures: 0 };
 
 async function takeIn(deps: CertificateDeps, grant: VaultGrant, input: Input) {
   const { vault } = grant;

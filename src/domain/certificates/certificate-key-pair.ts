@@ -1,5 +1,4 @@
 /** The key behind a certificate: made anew or taken from the version before, and ready to sign. */
-import { Failure } from '../../core/errors.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
 import type { KeyProvider, KeySpec } from '../../crypto/provider.ts';
 import type { X509Signer } from '../../crypto/x509/certificate-content.ts';
@@ -10,9 +9,10 @@ import type { ObjectKey } from '../versioned/object-store.ts';
 import { unsealVersion } from '../versioned/sealed-versions.ts';
 import { familyKeys } from './certificate-family.ts';
 import { keySpecOf } from './certificate-key.ts';
-import type { CertificateDeps } from './certificate-objects.ts';
+import { type CertificateDeps, openValue } from './certificate-objects.ts';
 import type { CertificatePolicy } from './certificate-policy.ts';
-import { type PendingKey, parseValue } from './certificate-state.ts';
+import type { PendingKey } from './certificate-state.ts';
+import { badPolicy } from './policy-input.ts';
 
 /** A key with its material, which is the owner's to wipe. */
 export interface KeyPair {
@@ -43,35 +43,23 @@ async function previousKeyPair(
 ): Promise<KeyPair | undefined> {
   const keys = familyKeys(of.vault.id, of.name);
   const found = await deps.reader.sealedVersion(keys.key, of.version);
-  const packed = await openAt(deps, keys.key, of.version);
+  const packed = found && (await unsealVersion(deps, keys.key, found.version));
   if (found === undefined || packed === undefined) return undefined;
-  if (of.policy.key.exportable && !(await wasExportable(deps, keys.certificate, of.version))) {
+  try {
+    if (of.policy.key.exportable) await assertExportable(deps, keys.certificate, of.version);
+    const { spec, hsm, provider, platform, jwk } = parseKeyDetail(found.version.detail);
+    return { key: { spec, hsm, provider, platform, jwk }, material: unpackMaterial(packed).material };
+  } catch (error) {
     packed.wipe();
-    throw new Failure(
-      'badParameter',
-      'Property policy has invalid value\r\nA key that was not exportable cannot be used again for an exportable certificate.',
-    );
+    throw error;
   }
-  const { spec, hsm, provider, platform, jwk } = parseKeyDetail(found.version.detail);
-  return { key: { spec, hsm, provider, platform, jwk }, material: unpackMaterial(packed).material };
 }
 
 /** As it was sealed: whoever can write to the database cannot make a key leave the server. */
-async function wasExportable(deps: CertificateDeps, key: ObjectKey, version: string): Promise<boolean> {
-  const value = await openAt(deps, key, version);
-  if (value === undefined) return false;
-  const { exportable } = parseValue(value);
-  value.wipe();
-  return exportable;
-}
-
-async function openAt(
-  deps: CertificateDeps,
-  key: ObjectKey,
-  version: string,
-): Promise<SecretBytes | undefined> {
+async function assertExportable(deps: CertificateDeps, key: ObjectKey, version: string): Promise<void> {
   const found = await deps.reader.sealedVersion(key, version);
-  return found === undefined ? undefined : unsealVersion(deps, key, found.version);
+  if (found !== undefined && (await openValue(deps, key, found.version)).exportable) return;
+  throw badPolicy('A key that was not exportable cannot be used again for an exportable certificate.');
 }
 
 function isSameKind(a: { spec: KeySpec; hsm: boolean }, b: { spec: KeySpec; hsm: boolean }): boolean {

@@ -85,11 +85,11 @@ export function toBundle({ head, version }: HeadAndVersion, cer: string | undefi
 
 /** A certificate as a list shows it. */
 export function toItem({ head, version }: Shown): ShownCertificate {
-  const { x5t, subject, contentType, preserveCertOrder } = parseDetail(version.detail);
+  const { x5t, subject, preserveCertOrder } = parseDetail(version.detail);
   return {
     name: head.name,
     version,
-    ...{ x5t, subject, contentType, preserveCertOrder },
+    ...{ x5t, subject, preserveCertOrder },
     cer: undefined,
     policy: undefined,
     hasPending: false,

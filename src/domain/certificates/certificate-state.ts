@@ -4,7 +4,6 @@
  */
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { KeySpec, PublicJwk } from '../../crypto/provider.ts';
-import type { CertificateFormat } from '../secrets/secrets.ts';
 import type { ObjectVersion } from '../versioned/object-store.ts';
 import { type CertificatePolicy, fromJson, type StoredPolicy } from './certificate-policy.ts';
 import { lifetimeDue } from './lifetime.ts';
@@ -34,7 +33,6 @@ export interface CertificateMarks {
 export interface CertificateDetail {
   readonly x5t: string | undefined;
   readonly subject: string;
-  readonly contentType: CertificateFormat;
   readonly preserveCertOrder: boolean;
 }
 

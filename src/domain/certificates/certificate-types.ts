@@ -21,7 +21,6 @@ export interface ShownCertificate {
   /** In bundles of the current version only. */
   readonly policy: ShownPolicy | undefined;
   readonly hasPending: boolean;
-  readonly contentType: string | undefined;
   readonly preserveCertOrder: boolean;
   readonly deleted: Deletion | undefined;
 }

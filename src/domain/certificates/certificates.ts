@@ -45,8 +45,9 @@ import type {
   ShownPolicy,
 } from './certificate-types.ts';
 import { deleteFamily, purgeFamily, recoverFamily } from './family-deletion.ts';
-import { advanceIssuance, type IssuanceDeps, isImmediate } from './issuance.ts';
+import { advanceIssuance, type IssuanceDeps } from './issuance.ts';
 import { beginIssuance } from './issuance-beginning.ts';
+import { wipeIssuer } from './issuers.ts';
 import { toOperation } from './pending-certificates.ts';
 import type { CertificatePlace } from './pending-operation.ts';
 import { badPolicy } from './policy-input.ts';
@@ -150,8 +151,7 @@ async function create(
     const { enabled = true, tags, preserveCertOrder = false } = choices;
     const policy = choices.policy === undefined ? now?.policy : parseCertificatePolicy(choices.policy);
     if (policy === undefined) throw badPolicy('A certificate that is new needs one.');
-    await assertIssuerServed(deps, grant, policy);
-    const isNow = await isImmediate(deps, grant.vault, policy);
+    const isNow = await assertIssuerServed(deps, grant, policy);
     return { policy, enabled, tags, preserveCertOrder, isRenewal: false, isImmediate: isNow };
   });
   if (begun.isImmediate) await advanceNow(deps, place);
@@ -170,20 +170,21 @@ async function advanceNow(deps: CertificatesDeps, place: CertificatePlace): Prom
   }
 }
 
-/** Refuses an issuer that the vault has not, or that nobody here could go to. */
+/** Refuses an issuer that the vault has not, or that nobody here could go to; answers whether it issues at once. */
 async function assertIssuerServed(
   deps: CertificatesDeps,
   { vault }: VaultGrant,
   { issuer: { name } }: Pick<CertificatePolicy, 'issuer'>,
-): Promise<void> {
-  if (isSelfIssuer({ name }) || isUnknownIssuer({ name })) return;
+): Promise<boolean> {
+  if (isSelfIssuer({ name }) || isUnknownIssuer({ name })) return isSelfIssuer({ name });
   const issuer = await deps.issuers.open(vault.id, name);
   if (issuer === undefined) throw badPolicy(`There is no issuer ${name} in this vault.`);
-  issuer.password?.wipe();
-  issuer.kept?.wipe();
+  wipeIssuer(issuer);
   if (!issuer.enabled) throw badPolicy(`The issuer ${name} is disabled.`);
-  if (deps.providerOf(issuer.provider) === undefined)
+  const provider = deps.providerOf(issuer.provider);
+  if (provider === undefined)
     throw badPolicy(`This server knows no provider ${issuer.provider}, which the issuer ${name} is of.`);
+  return provider.isImmediate === true;
 }
 
 /** Attributes go to the key and the secret of the version too. */

@@ -5,7 +5,7 @@ import { addDuration } from '../keys/durations.ts';
 import { packMaterial } from '../keys/key-detail.ts';
 import { certificateNoun, deletedButRecoverable } from '../versioned/nouns.ts';
 import type { ObjectHead, ObjectVersion } from '../versioned/object-store.ts';
-import { sealVersion, withFreshKey } from '../versioned/sealed-versions.ts';
+import { sealAndWipe, sealVersion, withFreshKey } from '../versioned/sealed-versions.ts';
 import { ObjectChanged } from '../versioned/versioned-objects.ts';
 import { assertNameFree, changeFamily, familyKeys } from './certificate-family.ts';
 import { type KeyPair, keyPairFor, withSigner } from './certificate-key-pair.ts';
@@ -110,14 +110,14 @@ async function writeBeginning(
   const keys = familyKeys(vault.id, name);
   const now = unixSeconds(deps.clock.now());
   await withFreshKey(deps, vault.id, async () => {
-    const blank = await sealVersion(deps, keys.certificate, blankVersion(operation, now));
+    const first = blankVersion(operation, now);
+    const blank = await sealVersion(deps, keys.certificate, first);
     const { exportable } = operation.policy.key;
     const packed = packMaterial(pair.material, { exportable, policy: undefined });
     const value = packPending(operation.csr, packed);
     packed.wipe();
-    const version = { ...blankVersion(operation, now).version, enabled: true, detail: undefined };
-    const material = await sealVersion(deps, keys.pending, { version, value });
-    value.wipe();
+    const version = { ...first.version, enabled: true, detail: undefined };
+    const material = await sealAndWipe(deps, keys.pending, { version, value });
     await changeFamily(deps.writer, { vaultId: vault.id, name }, (states) => {
       assertNameFree(states);
       if (isRunning(states.pending)) throw isInProgress();
@@ -164,7 +164,7 @@ function firstLook({ operation, isImmediate }: BegunIssuance, now: number): numb
 
 /** The first version while it is pending: disabled, with the dates that it would have (recorded). */
 function blankVersion({ version, policy, tags, preserveCertOrder }: PendingState, now: number) {
-  const { contentType, x509 } = policy;
+  const { subject } = policy.x509;
   return {
     version: {
       version,
@@ -175,7 +175,7 @@ function blankVersion({ version, policy, tags, preserveCertOrder }: PendingState
       updated: now,
       managed: false,
       tags,
-      detail: formatDetail({ x5t: undefined, subject: x509.subject, contentType, preserveCertOrder }),
+      detail: formatDetail({ x5t: undefined, subject, preserveCertOrder }),
     },
     value: sealedForm({ chain: [], leaf: 0, exportable: false }),
   };

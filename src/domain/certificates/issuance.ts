@@ -6,6 +6,7 @@
 import { unixSeconds } from '../../core/clock.ts';
 import { Failure, isFailure } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
+import type { SecretBytes } from '../../core/secret-bytes.ts';
 import { createSelfSigned } from '../../crypto/x509/certificate-making.ts';
 import {
   type CertificateFacts,
@@ -35,7 +36,7 @@ import {
   OrderPostponed,
   type OrderStep,
 } from './issuer-provider.ts';
-import type { OpenIssuer, OrderIssuers } from './issuers.ts';
+import { type OpenIssuer, type OrderIssuers, wipeIssuer } from './issuers.ts';
 import {
   additionOf,
   type CertificatePlace,
@@ -64,8 +65,7 @@ export async function isImmediate(
   if (isSelfIssuer({ name })) return true;
   if (isUnknownIssuer({ name })) return false;
   const issuer = await deps.issuers.open(vault.id, name);
-  issuer?.password?.wipe();
-  issuer?.kept?.wipe();
+  wipeIssuer(issuer);
   return issuer !== undefined && deps.providerOf(issuer.provider)?.isImmediate === true;
 }
 
@@ -169,9 +169,9 @@ async function nextStep(
   { state, pair }: OpenOperation,
 ): Promise<OrderStep> {
   const { policy } = state;
-  const content = contentOf(policy);
   if (isUnknownIssuer(policy.issuer)) throw new TypeError('whoever asked for the certificate brings it');
   if (isSelfIssuer(policy.issuer)) {
+    const content = contentOf(policy);
     const now = unixSeconds(deps.clock.now());
     const times = { notBefore: (now - backdating) * 1000, notAfter: endOf(policy, now) * 1000 };
     const der = await withSigner(deps, pair, (signer) => createSelfSigned(signer, { content, ...times }));
@@ -183,8 +183,7 @@ async function nextStep(
   try {
     return await orderedStep(deps, { vault, state, issuer });
   } finally {
-    issuer.password?.wipe();
-    issuer.kept?.wipe();
+    wipeIssuer(issuer);
   }
 }
 
@@ -199,8 +198,19 @@ async function orderedStep(
     return refusedBy('ProviderNotSupported', `This server knows no provider ${issuer.provider}.`);
   const contacts = await deps.contacts.addressesOf(vault.id);
   const step = await provider.advance(orderOf({ ...of, contacts }));
-  if ('keep' in step && step.keep !== undefined) await deps.issuers.keep(vault.id, issuer, step.keep);
+  if ('keep' in step && step.keep !== undefined) await keepWith(deps, { vault, issuer, kept: step.keep });
   return step;
+}
+
+async function keepWith(
+  deps: IssuanceDeps,
+  { vault, issuer, kept }: { vault: Vault; issuer: OpenIssuer; kept: SecretBytes },
+): Promise<void> {
+  try {
+    await deps.issuers.keep(vault.id, issuer, kept);
+  } finally {
+    kept.wipe();
+  }
 }
 
 function orderOf(of: {
@@ -330,7 +340,6 @@ async function abandon(
     const which = { vault: vault.name, certificate: name };
     deps.log.warn('an order that has ended could not be abandoned', { ...which, error });
   } finally {
-    issuer?.password?.wipe();
-    issuer?.kept?.wipe();
+    wipeIssuer(issuer);
   }
 }

@@ -6,7 +6,7 @@ import { writePem, writePfx } from '../../crypto/x509/pkcs12-writing.ts';
 import { formatKeyDetail, packMaterial } from '../keys/key-detail.ts';
 import { formatSecretDetail } from '../secrets/secrets.ts';
 import type { ObjectKey, ObjectVersion, SealedVersion } from '../versioned/object-store.ts';
-import { sealVersion } from '../versioned/sealed-versions.ts';
+import { sealAndWipe } from '../versioned/sealed-versions.ts';
 import { type Family, familyKeys } from './certificate-family.ts';
 import { keyOperationsOf } from './certificate-key.ts';
 import { type KeyPair, providerNamed } from './certificate-key-pair.ts';
@@ -55,7 +55,6 @@ export async function sealIssued(deps: CertificateDeps, input: IssuedInput): Pro
     detail: formatDetail({
       x5t: facts.x5t,
       subject: facts.content.subject,
-      contentType: policy.contentType,
       preserveCertOrder: input.preserveCertOrder,
     }),
   };
@@ -74,24 +73,11 @@ export async function sealIssued(deps: CertificateDeps, input: IssuedInput): Pro
     sealAndWipe(deps, at, { version, value });
   const chain = input.chain.map((der) => Buffer.from(der).toString('base64'));
   const value = sealedForm({ chain, leaf: input.leaf, exportable: policy.key.exportable });
-  const packed = packMaterial(pair.material, { exportable: false, policy: undefined });
   return {
     certificate: await seal(keys.certificate, certificate, value),
-    key: await seal(keys.key, key, packed),
+    key: await seal(keys.key, key, packMaterial(pair.material, { exportable: false, policy: undefined })),
     secret: await seal(keys.secret, secret, await secretValue(deps, input)),
   };
-}
-
-async function sealAndWipe(
-  deps: CertificateDeps,
-  at: ObjectKey,
-  next: { version: ObjectVersion; value: SecretBytes },
-): Promise<SealedVersion> {
-  try {
-    return await sealVersion(deps, at, next);
-  } finally {
-    next.value.wipe();
-  }
 }
 
 /** What the linked secret holds: PFX without a password in base64, or PEM; the private key only if it may leave. */

@@ -194,11 +194,14 @@ describe("what a provider keeps with an issuer's account", () => {
   });
 
   test('is dropped where the account has changed, or is gone, while an order was under way', async () => {
-    await set('order', { accountId: 'kid' });
+    for (const change of [{ provider: 'GlobalSign' }, { accountId: 'other' }, { password: text('other') }]) {
+      await set('order', { accountId: 'kid', password: text('p') });
+      const was = await opened('order');
+      await update('order', change);
+      await issuers.keep(vault.id, was, text('account key'));
+      expect((await opened('order')).kept, Object.keys(change)[0]).toBeUndefined();
+    }
     const before = await opened('order');
-    await update('order', { accountId: 'other' });
-    await issuers.keep(vault.id, before, text('account key'));
-    expect((await opened('order')).kept).toBeUndefined();
     await issuers.delete(to(issuerActions.delete, 'order'));
     await issuers.keep(vault.id, before, text('account key'));
     expect(await issuers.open(vault.id, 'order')).toBeUndefined();

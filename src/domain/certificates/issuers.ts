@@ -32,6 +32,12 @@ export interface OrderIssuers {
   keep(vaultId: string, issuer: OpenIssuer, kept: SecretBytes): Promise<void>;
 }
 
+/** Wipes what is secret in an opened issuer. */
+export function wipeIssuer(issuer: Pick<OpenIssuer, 'password' | 'kept'> | undefined): void {
+  issuer?.password?.wipe();
+  issuer?.kept?.wipe();
+}
+
 /** What is public of an issuer, beside the times and whether it is enabled. */
 interface Detail {
   readonly provider: string;
@@ -118,9 +124,10 @@ export function createIssuers(deps: SingleObjectDeps): Issuers & OrderIssuers {
 function withNewlyKept(was: OpenObject | undefined, issuer: OpenIssuer, kept: SecretBytes): ObjectState {
   if (was === undefined) throw notFound('Issuer not found');
   const account = accountOf(was);
-  const isSame = account.provider === issuer.provider && account.accountId === issuer.accountId;
+  if (!isSameAccount(account, { ...issuer, password: issuer.password?.exposeText() }))
+    throw notFound('Issuer not found');
   const text = Buffer.from(kept.exposeBytes()).toString('base64');
-  return state(was.enabled, detailOf(was), isSame ? { ...account, kept: text } : account);
+  return state(was.enabled, detailOf(was), { ...account, kept: text });
 }
 
 /** PUT: nothing stays of what was there but, for the same account, what its provider asked to be kept. */
@@ -149,11 +156,13 @@ function changed(was: OpenObject, input: IssuerInput): ObjectState {
 function withKept(account: Account, was: OpenObject | undefined): Account {
   if (was === undefined) return account;
   const before = accountOf(was);
-  const isSame =
-    account.provider === before.provider &&
-    account.accountId === before.accountId &&
-    account.password === before.password;
-  return isSame ? { ...account, kept: before.kept } : account;
+  return isSameAccount(account, before) ? { ...account, kept: before.kept } : account;
+}
+
+type AccountIdentity = Pick<Account, 'provider' | 'accountId' | 'password'>;
+
+function isSameAccount(a: AccountIdentity, b: AccountIdentity): boolean {
+  return a.provider === b.provider && a.accountId === b.accountId && a.password === b.password;
 }
 
 function mergedOrganization(

@@ -177,11 +177,16 @@ export function additionOf(
     sealed,
     state,
     renewedAt,
-  }: { name: string; sealed: IssuedVersion; state?: CertificateState; renewedAt?: number | undefined },
+  }: {
+    name: string;
+    sealed: IssuedVersion;
+    state?: Omit<CertificateState, 'marks' | 'renewAfter' | 'failures'>;
+    renewedAt?: number | undefined;
+  },
 ) {
   const { head, version: current } = states.certificate;
   const headDetail = (detail: string | undefined) => {
-    const was = state ?? { ...parseState(detail), pending: 'ended' as const };
+    const was = state ? { ...state, failures: 0 } : { ...parseState(detail), pending: 'ended' as const };
     const next = { ...was, marks: undefined, renewAfter: undefined, failures: 0 };
     return formatState(
       withRenewalPause(next, { version: sealed.certificate, renewedAt, failed: was.failures }),

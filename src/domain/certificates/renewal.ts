@@ -164,7 +164,7 @@ async function renew(
         policy,
         enabled: true,
         tags: current.tags,
-        preserveCertOrder: preservesOrder(current),
+        preserveCertOrder: parseDetail(current.detail).preserveCertOrder,
         isRenewal: true,
         isImmediate: await isImmediate(deps, place.vault, policy),
       };
@@ -247,10 +247,6 @@ async function send(
     // Those who got it would get it again for the sake of addresses that will never be accepted.
     return error instanceof NotDelivered && error.postponed.length === 0;
   }
-}
-
-function preservesOrder(version: ObjectVersion): boolean {
-  return parseDetail(version.detail).preserveCertOrder;
 }
 
 function isDue(time: number | undefined, now: number): boolean {

@@ -80,8 +80,20 @@ async function writeOnce(
   deps: SingleObjectDeps,
   of: { key: ObjectKey; name: string; change: (was: OpenObject | undefined) => ObjectState },
 ): Promise<SingleObject | undefined> {
+  const was = await read(deps, of.key);
+  try {
+    return await writeOver(deps, of, was);
+  } finally {
+    was?.object.value.wipe();
+  }
+}
+
+async function writeOver(
+  deps: SingleObjectDeps,
+  of: Parameters<typeof writeOnce>[1],
+  was: Awaited<ReturnType<typeof read>>,
+): Promise<SingleObject | undefined> {
   const { key } = of;
-  const was = await read(deps, key);
   const { enabled, detail, value } = of.change(was?.object);
   const now = unixSeconds(deps.clock.now());
   const dates = {
@@ -106,7 +118,6 @@ async function writeOnce(
       });
     });
   } finally {
-    was?.object.value.wipe();
     value.wipe();
   }
 }

@@ -24,6 +24,15 @@ export async function sealVersion(deps: Deps, key: ObjectKey, next: OpenVersion)
   return { ...next.version, envelope };
 }
 
+/** As `sealVersion`; the value is wiped, whether or not it could be sealed. */
+export async function sealAndWipe(deps: Deps, key: ObjectKey, next: OpenVersion): Promise<SealedVersion> {
+  try {
+    return await sealVersion(deps, key, next);
+  } finally {
+    next.value.wipe();
+  }
+}
+
 /** Seals once more when the vault's key was rotated away between sealing and writing; `write` seals what it writes. */
 export async function withFreshKey<T>(deps: Deps, vaultId: string, write: () => Promise<T>): Promise<T> {
   try {
