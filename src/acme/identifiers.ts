@@ -1,6 +1,6 @@
 /** Which names an authority is asked to certify (RFC 8555 §7.1.4, RFC 8738), and which no ACME authority certifies. */
 import type { CertificateContent } from '../crypto/x509/certificate-content.ts';
-import { parseDistinguishedName } from '../crypto/x509/distinguished-name.ts';
+import { commonNameOid, textsOf } from '../crypto/x509/distinguished-name.ts';
 import { parseDnsName, parseIpAddress } from '../crypto/x509/server-names.ts';
 
 export interface Identifier {
@@ -33,7 +33,7 @@ export function identifiersOf({ subject, sans, ca }: CertificateContent): readon
   const add = (identifier: Identifier) => found.set(`${identifier.type}:${identifier.value}`, identifier);
   for (const name of sans.dnsNames) add(dns(name));
   for (const address of sans.ipAddresses) add(ip(address));
-  for (const name of commonNamesOf(subject)) {
+  for (const name of textsOf(subject, commonNameOid)) {
     const identifier = identifierIn(name);
     if (identifier !== undefined) add(identifier);
   }
@@ -60,14 +60,6 @@ function ip(address: string): Identifier {
   } catch {
     throw new NotCertifiable('An IP address of the policy is none that an authority could certify.');
   }
-}
-
-const commonName = '2.5.4.3';
-
-function commonNamesOf(subject: string): readonly string[] {
-  return parseDistinguishedName(subject)
-    .flat()
-    .flatMap(({ oid, value }) => (oid === commonName && typeof value === 'string' ? [value] : []));
 }
 
 /** A common name may be any text: one without a dot is a title, not a host. */

@@ -69,7 +69,7 @@ function shortType({ type }: ProblemMember): string {
 }
 
 /** One line of bounded length without control, formatting and unassigned characters: it is shown and logged. */
-export function cleanText(given: string): string {
+function cleanText(given: string): string {
   const line = given
     .slice(0, 4 * longestMessage)
     .replace(/[\p{C}\p{Z}]+/gu, ' ')

@@ -36,7 +36,6 @@ const directoryDocument = v.object({
 
 /** What a signed request brought. */
 export interface AcmeReply {
-  readonly status: number;
   /** The address in `Location`, checked. */
   readonly location: string | undefined;
   /** Seconds, within what is sensible. */
@@ -153,7 +152,6 @@ function acmeReply(
 ): AcmeReply {
   const location = reply.header('location');
   return {
-    status: reply.status,
     location: location === undefined ? undefined : checked(location),
     retryAfter: retryAfterOf(reply, clock),
     body: reply.body,

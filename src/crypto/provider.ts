@@ -1,6 +1,6 @@
 /**
- * Port: who makes, keeps and uses keys. The software provider holds them in memory; a provider over PKCS#11 holds
- * sessions and handles of a token, and its material is a reference to a key that never leaves it.
+ * Port: who makes, keeps and uses keys. The software provider holds them in memory; a provider over PKCS#11 would hold
+ * sessions and handles of a token, and its material would be a reference to a key that never leaves it.
  */
 import type { SecretBytes } from '../core/secret-bytes.ts';
 import type {

@@ -30,13 +30,13 @@ const done = 1;
 
 /**
  * Decrypts and takes the padding off; the result is the caller's to wipe. Throws `Rc2Missing` where there is no RC2,
- * `TypeError` for a key or IV of a wrong length, and `Error` for a ciphertext that was not made with this key. `path` is
- * that of another library, for tests.
+ * `TypeError` for a key or IV of a wrong length, and `Error` for a ciphertext that was not made with this key.
+ * `testOnlyPath` is that of another library, for tests.
  */
-export function decryptRc2(input: Rc2Input, path: string | null = null): Uint8Array {
+export function decryptRc2(input: Rc2Input, testOnlyPath: string | null = null): Uint8Array {
   const name = names[input.key.length];
   if (name === undefined || input.iv.length !== block) throw new TypeError('a key or IV of a wrong length');
-  const openssl = open(path);
+  const openssl = open(testOnlyPath);
   const library = openssl.newLibrary();
   const provider = library === null ? null : openssl.loadProvider(library, 'legacy');
   const cipher = provider === null ? null : openssl.fetchCipher(library, name, null);

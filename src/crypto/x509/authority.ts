@@ -3,11 +3,12 @@
  * to the names that it was made for, so that its key is worthless for any other host. The certificate libraries are
  * slow to load, so they are loaded only when a certificate is made; `certificateTimes` uses Node alone.
  */
-import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import type { Extension, Name, PublicKey } from '@peculiar/x509';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import { encodeNameConstraints, nameConstraintsOid, permittedNames } from './name-constraints.ts';
 import { certificatePem, privateKeyPem } from './pem.ts';
+import { randomSerial } from './serial.ts';
 import { coversNames, parseDnsName, parseIpAddress, type ServerNames } from './server-names.ts';
 
 /** What is needed to issue: the authority's certificate (PEM) and its private key (PKCS#8, DER). */
@@ -225,7 +226,7 @@ async function signCertificate(input: CertificateInput): Promise<string> {
   const { X509CertificateGenerator } = await loadX509();
   const certificate = await X509CertificateGenerator.create(
     {
-      serialNumber: randomSerial(),
+      serialNumber: Buffer.from(randomSerial()).toString('hex'),
       issuer: input.issuer,
       subject: input.subject,
       notBefore: new Date(input.times.notBefore),
@@ -238,13 +239,6 @@ async function signCertificate(input: CertificateInput): Promise<string> {
     webcrypto,
   );
   return certificatePem(new Uint8Array(certificate.rawData));
-}
-
-/** 16 octets, positive and without a leading zero (RFC 5280 §4.1.2.2), in hexadecimal. */
-function randomSerial(): string {
-  const octets = randomBytes(16);
-  octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
-  return octets.toString('hex');
 }
 
 function generateKeys(type: LeafKeyType = 'P-256'): Promise<webcrypto.CryptoKeyPair> {

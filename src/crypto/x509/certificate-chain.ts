@@ -19,6 +19,16 @@ export function distinctCertificates(certificates: readonly X509Certificate[]): 
   });
 }
 
+/** Whether names and key identifiers say so and the signature proves it. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    // A key that OpenSSL cannot read.
+    return false;
+  }
+}
+
 /**
  * The leaves, which must be objects among the certificates, then every issuer that leads up from them, then what is left over.
  * Names and key identifiers decide (RFC 5280 §4.2.1.1); no signature is verified.

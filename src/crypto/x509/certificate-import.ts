@@ -6,6 +6,7 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { Failure } from '../../core/errors.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
+import { decodeBase64 } from './base64.ts';
 import { distinctCertificates, orderUpwards } from './certificate-chain.ts';
 import { readPem, unexpected } from './pem-reading.ts';
 import { type PfxContents, type PfxEntry, readPfx } from './pkcs12.ts';
@@ -66,15 +67,6 @@ function textOf(value: SecretBytes): string | undefined {
   } finally {
     octets?.fill(0);
   }
-}
-
-/** Undefined for what is not base64; line ends and spaces do not count. */
-function decodeBase64(text: string): Buffer | undefined {
-  const base64 = text.replace(/\s+/g, '');
-  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return undefined;
-  const octets = Buffer.alloc(Buffer.byteLength(base64, 'base64'));
-  octets.write(base64, 'base64');
-  return octets;
 }
 
 async function readPfxOf({ value, password = '' }: CertificateImport): Promise<PfxContents> {

@@ -2,7 +2,7 @@
  * Makes what X.509 is made of: requests, and self-signed and issued certificates. What stands in them is given;
  * this file decides their form (RFC 2986, RFC 5280). Nothing is made that `certificate-reading.ts` would refuse.
  */
-import { createHash, createPublicKey, randomBytes, type X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, type X509Certificate } from 'node:crypto';
 import type { Sequence } from 'asn1js';
 import type { Certificate, Extension, RelativeDistinguishedNames, Time } from 'pkijs';
 import { Failure } from '../../core/errors.ts';
@@ -20,8 +20,9 @@ import {
 import { type Signing, signingOf } from './certificate-signing.ts';
 import { mayCertifyNames } from './constrained-names.ts';
 import { encodeDistinguishedName } from './distinguished-name-der.ts';
-import { encodeNameConstraints } from './name-constraints.ts';
+import { encodeNameConstraints, nameConstraintsOid } from './name-constraints.ts';
 import { spkiOf } from './public-keys.ts';
+import { randomSerial } from './serial.ts';
 
 /** First and last moment of validity, in milliseconds since 1970; certificates hold whole seconds. */
 export interface Validity {
@@ -178,13 +179,6 @@ function timeOf({ pki }: Asn1Libraries, at: number): Time {
   return new pki.Time({ type: year < firstGeneralizedYear ? 0 : 1, value });
 }
 
-/** 16 octets, positive and without a leading zero (RFC 5280 §4.1.2.2). */
-function randomSerial(): Uint8Array<ArrayBuffer> {
-  const octets = Uint8Array.from(randomBytes(16));
-  octets[0] = ((octets[0] ?? 0) & 0x3f) | 0x40;
-  return octets;
-}
-
 /** SHA-1 of the key's bits (RFC 5280 §4.2.1.2, the first method): a name, on which no trust rests. */
 function keyIdentifierOf({ pki }: Asn1Libraries, spki: Uint8Array): Uint8Array {
   const { subjectPublicKey } = pki.PublicKeyInfo.fromBER(Uint8Array.from(spki));
@@ -242,7 +236,7 @@ async function constraintsExtensions(
   const value = await encodeNameConstraints(nameConstraints).catch((cause: unknown) => {
     throw new Failure('badParameter', 'The name constraints are not valid.', { cause });
   });
-  return [extension(libraries, { oid: extensionOid.nameConstraints, critical: true, value })];
+  return [extension(libraries, { oid: nameConstraintsOid, critical: true, value })];
 }
 
 function bounded(der: Uint8Array): Uint8Array {

@@ -8,6 +8,7 @@ import type { Certificate, CertificationRequest, Extension } from 'pkijs';
 import { Failure } from '../../core/errors.ts';
 import type { KeySpec, PublicJwk } from '../provider.ts';
 import { type Asn1Libraries, loadAsn1 } from './asn1-libraries.ts';
+import { decodeBase64 } from './base64.ts';
 import { parseBer } from './ber.ts';
 import { distinctCertificates, orderUpwards, parseCertificate } from './certificate-chain.ts';
 import type { CertificateContent } from './certificate-content.ts';
@@ -124,11 +125,6 @@ export async function readCertificateRequest(der: Uint8Array): Promise<RequestFa
   });
 }
 
-/** Throws the recorded `badParameter` failure unless the certificate is for the public key (SubjectPublicKeyInfo, DER). */
-export function assertIssuedFor(spki: Uint8Array, certificate: CertificateFacts): void {
-  if (!Buffer.from(certificate.spki).equals(spki)) throw refusal(texts.otherKey);
-}
-
 /**
  * The chain that a caller merges, in DER: the certificate of the public key first, then its issuers upwards, then any
  * others; or all as they came. `x5c` is a list of DER in base64, or one base64 of PKCS#7 or of PEM. Throws
@@ -141,7 +137,7 @@ export async function parseX5c(
 ): Promise<Uint8Array[]> {
   if (x5c.length > mostCertificates) throw refusal(texts.tooLong);
   const found: X509Certificate[] = [];
-  for (const text of x5c) found.push(...(await readable(() => certificatesIn(decodeBase64(text)))));
+  for (const text of x5c) found.push(...(await readable(() => certificatesIn(decoded(text)))));
   const certificates = distinctCertificates(found);
   if (certificates.length > mostCertificates) throw refusal(texts.tooLong);
   const leaf = leafOf(certificates, input.spki);
@@ -199,11 +195,11 @@ function requestedExtensions({ pki }: Asn1Libraries, request: CertificationReque
   return value === undefined ? [] : new pki.Extensions({ schema: value }).extensions;
 }
 
-function decodeBase64(text: string): Buffer {
+function decoded(text: string): Buffer {
   if (text.length > mostCertificates * 2 * largest) throw refusal(texts.tooLong);
-  const base64 = text.replace(/\s+/g, '');
-  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw refusal(texts.unreadable);
-  return Buffer.from(base64, 'base64');
+  const octets = decodeBase64(text);
+  if (octets === undefined) throw refusal(texts.unreadable);
+  return octets;
 }
 
 /** One certificate in DER, or those of a PKCS#7 or of a PEM text. */

@@ -5,7 +5,7 @@
 import type { GeneralSubtree } from 'pkijs';
 import { loadAsn1 } from './asn1-libraries.ts';
 import type { CertificateContent } from './certificate-content.ts';
-import { parseDistinguishedName } from './distinguished-name.ts';
+import { commonNameOid, textsOf } from './distinguished-name.ts';
 import { formatIpRange, nameConstraintsOid } from './name-constraints.ts';
 import { isWithinRange } from './server-names.ts';
 
@@ -27,7 +27,6 @@ interface Constraints {
 
 /** GeneralName's choice numbers (RFC 5280 §4.2.1.6). */
 const kinds: Readonly<Record<number, Kind>> = { 1: 'email', 2: 'dns', 6: 'uri', 7: 'ip' };
-const commonName = '2.5.4.3';
 const emailAddress = '1.2.840.113549.1.9.1';
 
 /**
@@ -74,13 +73,11 @@ function mailbox(address: string): string {
 }
 
 function namesOf({ subject, sans }: ConstrainedContent): [Kind, string][] {
-  const attributes = parseDistinguishedName(subject).flat();
-  const texts = (wanted: string) =>
-    attributes.flatMap(({ oid, value }) => (oid === wanted && typeof value === 'string' ? [value] : []));
-  const hosts = sans.dnsNames.length > 0 ? sans.dnsNames : texts(commonName).filter(looksLikeHost);
+  const hosts =
+    sans.dnsNames.length > 0 ? sans.dnsNames : textsOf(subject, commonNameOid).filter(looksLikeHost);
   return [
     ...hosts.map((name): [Kind, string] => ['dns', name]),
-    ...[...sans.emails, ...texts(emailAddress)].map((name): [Kind, string] => ['email', name]),
+    ...[...sans.emails, ...textsOf(subject, emailAddress)].map((name): [Kind, string] => ['email', name]),
     ...sans.uris.map((name): [Kind, string] => ['uri', name]),
     ...sans.ipAddresses.map((name): [Kind, string] => ['ip', name]),
   ];

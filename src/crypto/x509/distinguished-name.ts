@@ -15,6 +15,8 @@ export interface NameValue {
 /** Attributes that make one relative name; most names have one in each. */
 export type RelativeName = readonly NameValue[];
 
+export const commonNameOid = '2.5.4.3';
+
 const longestText = 4096;
 const mostAttributes = 64;
 const special = new Set(['\\', ',', '+', '"', ';', '<', '>', '#', ' ', '=']);
@@ -54,6 +56,13 @@ export function parseDistinguishedName(text: string): readonly RelativeName[] {
     separator = readSeparator(cursor);
   }
   return names;
+}
+
+/** The values of one attribute of the subject that are text, in its order. Throws as `parseDistinguishedName` does. */
+export function textsOf(subject: string, attribute: string): readonly string[] {
+  return parseDistinguishedName(subject)
+    .flat()
+    .flatMap(({ oid, value }) => (oid === attribute && typeof value === 'string' ? [value] : []));
 }
 
 /** Throws what a name with such a value is refused with. */

@@ -1,6 +1,6 @@
 /** Judges what an authority gave for a request: a chain in order, for the very key, with the names that were asked for. */
 import { createPublicKey, type X509Certificate } from 'node:crypto';
-import { parseCertificate } from './certificate-chain.ts';
+import { isIssuedBy, parseCertificate } from './certificate-chain.ts';
 import { readCertificateRequest } from './certificate-reading.ts';
 
 /** What an issued certificate must be. */
@@ -41,13 +41,11 @@ export async function judgeIssuedChain(pem: string, asked: IssuedFor): Promise<U
   if (missing !== undefined) throw new NotAsAsked(`it is not for ${missing}`);
   if (leaf.validToDate.getTime() <= asked.now) throw new NotAsAsked('it has expired');
   for (const [index, issuer] of issuers.entries()) {
-    if (!isIssuedBy(chain[index], issuer)) throw new NotAsAsked('its chain is broken');
+    const certificate = chain[index];
+    if (certificate === undefined || !isIssuedBy(certificate, issuer))
+      throw new NotAsAsked('its chain is broken');
   }
   return chain.map((certificate) => new Uint8Array(certificate.raw));
-}
-
-function isIssuedBy(certificate: X509Certificate | undefined, issuer: X509Certificate): boolean {
-  return certificate?.checkIssued(issuer) === true && certificate.verify(issuer.publicKey);
 }
 
 function parseChain(pem: string): X509Certificate[] {

@@ -5,7 +5,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { isFailure } from '../../core/errors.ts';
 import { loadAsn1 } from './asn1-libraries.ts';
-import { distinctCertificates, parseCertificate } from './certificate-chain.ts';
+import { distinctCertificates, isIssuedBy, parseCertificate } from './certificate-chain.ts';
 import type { CertificateContent } from './certificate-content.ts';
 import { type CertificateFacts, readCertificate } from './certificate-reading.ts';
 import { mayCertifyNames } from './constrained-names.ts';
@@ -147,15 +147,6 @@ function parsed(certificate: Uint8Array): X509Certificate {
     return parseCertificate(certificate);
   } catch {
     throw notAuthority('it cannot be read');
-  }
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-  } catch {
-    // A key that OpenSSL cannot read.
-    return false;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { Failure } from '../../core/errors.ts';
+import { decodeBase64 } from './base64.ts';
 import { parseBer } from './ber.ts';
 import { parseCertificate } from './certificate-chain.ts';
 import { decryptPkcs12 } from './pkcs12-decryption.ts';
@@ -93,12 +94,8 @@ function decodeBody(body: string): Buffer {
   if (body.includes('Proc-Type')) {
     throw unexpected('a private key is encrypted in the old way of PEM; convert it to PKCS#8');
   }
-  const base64 = body.replace(/\s+/g, '');
-  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64))
-    throw unexpected('a block is not base64');
-  // A buffer of its own: what is decoded into Node's pool could not be wiped for good.
-  const octets = Buffer.alloc(Buffer.byteLength(base64, 'base64'));
-  octets.write(base64, 'base64');
+  const octets = decodeBase64(body);
+  if (octets === undefined) throw unexpected('a block is not base64');
   return octets;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Decryption of the parts of a PKCS#12 file, and of encrypted PKCS#8 keys, which are encrypted in the same schemes:
  * PBES2 with AES (RFC 8018 §6.2) by the PKCS#12 library, and the older ones of RFC 7292 appendix C by OpenSSL's ciphers.
- * Callers check a file's MAC first.
+ * Callers check a file's MAC first; a key in PEM has none.
  */
 import { createDecipheriv } from 'node:crypto';
 import type { AlgorithmIdentifier, EncryptedContentInfo } from 'pkijs';
@@ -13,7 +13,7 @@ import { derivePkcs12, pkcs12Purpose, spendWork, type WorkBudget } from './pkcs1
 export interface Pkcs12Opener {
   /** UTF-8, for PBES2. */
   readonly passwordUtf8: Uint8Array;
-  /** For the schemes of RFC 7292 appendix C, in the encoding that the MAC proved. */
+  /** For the schemes of RFC 7292 appendix C: in the encoding that a file's MAC proved, else in the usual one. */
   readonly passwordPkcs12: Uint8Array;
   readonly budget: WorkBudget;
 }

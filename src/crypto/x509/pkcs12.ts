@@ -2,10 +2,11 @@
  * PKCS#12 (PFX, RFC 7292): what is in it, and its PEM. The file comes from outside: its MAC is checked before anything in
  * it is used, its size, its bags and the work that it can ask for are bounded, and no error repeats its content.
  */
-import { createHmac, type KeyObject, timingSafeEqual, type X509Certificate } from 'node:crypto';
+import { createHmac, type KeyObject, type X509Certificate } from 'node:crypto';
 import type { ContentInfo, PFX, SafeBag } from 'pkijs';
 import { Failure } from '../../core/errors.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
+import { areSameMacs } from '../hmac.ts';
 import { parseBer } from './ber.ts';
 import { distinctCertificates, findLeaves, orderUpwards, parseCertificate } from './certificate-chain.ts';
 import { decryptPkcs12, type Pkcs12Opener } from './pkcs12-decryption.ts';
@@ -104,7 +105,7 @@ async function verifyMac(
   for (const passwordPkcs12 of passwordEncodings(password)) {
     const mac = await computeMac(pfx.macData, { authenticatedSafe, passwordPkcs12, budget });
     const expected = new Uint8Array(pfx.macData.mac.digest.getValue());
-    if (expected.length === mac.length && timingSafeEqual(expected, mac)) {
+    if (areSameMacs(expected, mac)) {
       return { opener: { passwordUtf8: Buffer.from(password), passwordPkcs12, budget }, authenticatedSafe };
     }
   }

@@ -3,16 +3,15 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { Failure } from '../../core/errors.ts';
 import type { SecretBytes } from '../../core/secret-bytes.ts';
 import type { PrivateJwk } from '../provider.ts';
-
-/** OpenSSL's names of P-256, P-384, P-521 and P-256K. */
-const curves: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1', 'secp256k1'];
+import { curvesByOpenSslName } from './public-keys.ts';
 
 /** Throws a `badParameter` failure unless the key is RSA, or EC on one of the four curves that keys can have here. */
 export function assertServedKey(key: KeyObject): void {
   const { asymmetricKeyType, asymmetricKeyDetails } = key;
   const isServed =
     asymmetricKeyType === 'rsa' ||
-    (asymmetricKeyType === 'ec' && curves.includes(asymmetricKeyDetails?.namedCurve ?? ''));
+    (asymmetricKeyType === 'ec' &&
+      Object.hasOwn(curvesByOpenSslName, asymmetricKeyDetails?.namedCurve ?? ''));
   if (!isServed) {
     throw new Failure(
       'badParameter',

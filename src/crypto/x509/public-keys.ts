@@ -4,8 +4,8 @@ import { Failure } from '../../core/errors.ts';
 import type { CurveName } from '../algorithms.ts';
 import type { KeySpec, PublicJwk } from '../provider.ts';
 
-/** The curves by OpenSSL's names. */
-const curves: Readonly<Record<string, CurveName>> = {
+/** The curves that keys can have here. */
+export const curvesByOpenSslName: Readonly<Record<string, CurveName>> = {
   prime256v1: 'P-256',
   secp384r1: 'P-384',
   secp521r1: 'P-521',
@@ -32,7 +32,7 @@ export function spkiOf(key: KeyObject): Uint8Array {
 export function describePublicKey(key: KeyObject): { spec: KeySpec; publicJwk: PublicJwk } {
   const { asymmetricKeyType, asymmetricKeyDetails } = key;
   const { modulusLength, publicExponent, namedCurve = '' } = asymmetricKeyDetails ?? {};
-  const curve = curves[namedCurve];
+  const curve = curvesByOpenSslName[namedCurve];
   if (asymmetricKeyType === 'rsa' && modulusLength !== undefined) {
     const { n, e } = key.export({ format: 'jwk' });
     const spec: KeySpec = { type: 'RSA', bits: modulusLength, exponent: Number(publicExponent) };

@@ -7,7 +7,7 @@ import { isFailure } from '../../core/errors.ts';
 import { isObjectName } from '../../core/names.ts';
 import { isAlternativeName } from '../../crypto/x509/alternative-names.ts';
 import type { CertificateContent, KeyUsage } from '../../crypto/x509/certificate-content.ts';
-import { parseDistinguishedName } from '../../crypto/x509/distinguished-name.ts';
+import { commonNameOid, parseDistinguishedName, textsOf } from '../../crypto/x509/distinguished-name.ts';
 import { isObjectIdentifier } from '../../crypto/x509/object-identifiers.ts';
 import type { PermittedNames } from '../../crypto/x509/server-names.ts';
 import type { CertificateFormat } from '../secrets/secrets.ts';
@@ -165,15 +165,11 @@ export function requestedContentOf(policy: Pick<CertificatePolicy, 'x509' | 'iss
   if (isSelfIssuer(policy.issuer) || isUnknownIssuer(policy.issuer) || content.ca) return content;
   const { dnsNames } = content.sans;
   const known = new Set(dnsNames.map((name) => name.toLowerCase()));
-  const hosts = parseDistinguishedName(content.subject)
-    .flat()
-    .flatMap(({ oid, value }) => (oid === commonName && typeof value === 'string' ? [value] : []))
+  const hosts = textsOf(content.subject, commonNameOid)
     .filter((name) => name.includes('.') && isAlternativeName('dnsNames', name))
     .filter((name) => !known.has(name.toLowerCase()));
   return { ...content, sans: { ...content.sans, dnsNames: [...dnsNames, ...hosts] } };
 }
-
-const commonName = '2.5.4.3';
 
 /** Who issues, as `given` says; refuses what can be no issuer's name. */
 export function parseIssuer(given: PolicyInput['issuer'], otherwise: PolicyIssuer): PolicyIssuer {
