@@ -44,6 +44,7 @@ export function cacheAssignments(deps: AssignmentCacheDeps): CachedAssignments {
     return kept !== undefined && isFor(kept, principal) ? kept.roles : undefined;
   };
   return {
+    ...store,
     knownRoles: known,
     async rolesOf(principal) {
       const there = known(principal);
@@ -54,12 +55,6 @@ export function cacheAssignments(deps: AssignmentCacheDeps): CachedAssignments {
       if (before === memory.changes()) memory.set(principal.objectId, made);
       return made.roles;
     },
-    ofPrincipals: (principalIds) => store.ofPrincipals(principalIds),
-    list: (tenantId) => store.list(tenantId),
-    byId: (id) => store.byId(id),
-    add: (assignment) => store.add(assignment),
-    put: (write) => store.put(write),
-    remove: (removal) => store.remove(removal),
   };
 }
 

@@ -11,7 +11,7 @@ import { assertGranted, grantRequest, systemGrant } from './grant.ts';
 import { compileNetworkRules, openNetwork } from './network-rules.ts';
 import { rolesFrom } from './principal-roles.ts';
 import type { RoleAssignment } from './role-assignments.ts';
-import { findRole, roleAllows, rolePermits } from './roles.ts';
+import { findRole, rolePermits } from './roles.ts';
 
 const tenantId = '10000000-0000-4000-8000-000000000000';
 const otherTenant = '20000000-0000-4000-8000-000000000000';
@@ -265,9 +265,13 @@ describe('roles', () => {
   });
 
   it('reach as far as their wildcards and no further', () => {
-    const officer = findRole('Key Vault Secrets Officer')?.id ?? '';
-    expect(roleAllows(officer, 'Microsoft.KeyVault/vaults/secrets/backup/action')).toBe(true);
-    expect(roleAllows(officer, 'microsoft.keyvault/VAULTS/Secrets/delete')).toBe(true);
+    const allows = (name: string, dataAction: string) => {
+      const role = findRole(name);
+      return role !== undefined && rolePermits(role, 'dataAction', dataAction);
+    };
+    const officer = 'Key Vault Secrets Officer';
+    expect(allows(officer, 'Microsoft.KeyVault/vaults/secrets/backup/action')).toBe(true);
+    expect(allows(officer, 'microsoft.keyvault/VAULTS/Secrets/delete')).toBe(true);
     for (const action of [
       'Microsoft.KeyVault/vaults/secretsX/delete',
       'Microsoft.KeyVault/vaults/keys/secrets/delete',
@@ -275,11 +279,11 @@ describe('roles', () => {
       'MicrosoftXKeyVault/vaults/secrets/delete',
       '',
     ]) {
-      expect([action, roleAllows(officer, action)]).toEqual([action, false]);
+      expect([action, allows(officer, action)]).toEqual([action, false]);
     }
-    const reader = findRole('Key Vault Reader')?.id ?? '';
-    expect(roleAllows(reader, 'Microsoft.KeyVault/vaults/keys/read')).toBe(true);
-    expect(roleAllows(reader, 'Microsoft.KeyVault/vaults/secrets/getSecret/action')).toBe(false);
+    const reader = 'Key Vault Reader';
+    expect(allows(reader, 'Microsoft.KeyVault/vaults/keys/read')).toBe(true);
+    expect(allows(reader, 'Microsoft.KeyVault/vaults/secrets/getSecret/action')).toBe(false);
   });
 });
 

@@ -54,7 +54,7 @@ const mostScopes = 2000;
 
 const pattern = /^[A-Za-z0-9_.*/-]+$/;
 
-/** Throws for a custom role that says what it may not. Scopes have been looked up by the caller. */
+/** Throws for a custom role that says what it may not. Whether its scopes exist is not asked. */
 export function assertValidRole(role: Role): void {
   if (role.name.trim() === '' || role.name.length > longestName || !isStorable(role.name))
     throw new Failure('badRoleDefinition', `The name of a role has 1 to ${longestName} characters.`);

@@ -34,12 +34,6 @@ export function findRole(idOrName: string): Role | undefined {
   return byId.get(folded) ?? byName.get(folded);
 }
 
-/** Whether the built-in role with this GUID has `dataAction`, its condition aside. Unknown roles allow nothing. */
-export function roleAllows(roleId: string, dataAction: string): boolean {
-  const role = byId.get(roleId);
-  return role !== undefined && rolePermits(role, 'dataAction', dataAction);
-}
-
 /** Whether the role has the action, its condition aside. */
 export function rolePermits(role: Role, kind: ActionKind, action: string): boolean {
   const { given, taken } = compiled(role)[kind];

@@ -1,10 +1,12 @@
 /** Applications: with and without a service principal, and how they prove themselves other than by a secret. */
 import { Failure } from '../core/errors.ts';
+import { isGuid } from '../core/names.ts';
 import { type PublicCertificate, parsePublicCertificate } from '../crypto/x509/public-certificate.ts';
 import {
   type ClientCredential,
   changePrincipal,
   type DirectoryDeps,
+  type PrincipalKind,
   type PrincipalRecord,
   type PrincipalStore,
 } from './principals.ts';
@@ -17,6 +19,22 @@ const mostFederated = 20;
 const longestText = 600;
 /** How far the clock of whoever made a credential may be ahead, in milliseconds. */
 const startLeeway = 10 * 60 * 1000;
+
+/** The application whose id the client gives, of the tenant if one is named; undefined for one that is none. */
+export async function findApplication(
+  store: PrincipalStore,
+  { clientId, tenantId }: { clientId: string; tenantId: string | undefined },
+  kinds: readonly PrincipalKind[] = ['application'],
+): Promise<PrincipalRecord | undefined> {
+  const found = isGuid(clientId) ? await store.byAppId(clientId.toLowerCase()) : undefined;
+  if (found === undefined || !kinds.includes(found.kind)) return undefined;
+  return tenantId === undefined || found.tenantId === tenantId.toLowerCase() ? found : undefined;
+}
+
+/** Entra ID's AADSTS7000112. */
+export function disabledApplication(clientId: string): Failure {
+  return new Failure('unauthorizedClient', `AADSTS7000112: Application '${clientId}' is disabled.`);
+}
 
 /** Gives a registered application its service principal. Fails with `alreadyExists` if it has one. */
 export function addServicePrincipal(

@@ -38,10 +38,8 @@ export interface CodeProof {
 
 export interface AuthorizationCodes {
   issue(subject: CodeSubject): Promise<string>;
-  /** What the code stands for, its proof checked; it is used up by `useUp` or by the session that it leads to. */
+  /** What the code stands for, its proof checked; it is used up by the session that it leads to. */
   redeem(code: string, proof: CodeProof): Promise<{ subject: CodeSubject; grant: LoginGrant }>;
-  /** False if somebody else was first. */
-  useUp(grant: LoginGrant): Promise<boolean>;
   /** What follows from a code's coming twice: the session ends. Throws `invalidGrant`. */
   refuseReuse(grant: LoginGrant): Promise<never>;
 }
@@ -68,7 +66,6 @@ export function createAuthorizationCodes(deps: {
   }
 
   return {
-    useUp,
     refuseReuse,
 
     async issue({ objectId, ...detail }) {

@@ -6,10 +6,10 @@
 import { type CryptoKey, errors, importX509, type JWTPayload, jwtVerify } from 'jose';
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
-import { isGuid } from '../core/names.ts';
+import { disabledApplication, findApplication } from './applications.ts';
 import { type Members, parseCompactToken, textMember, type UnverifiedToken } from './compact-token.ts';
 import { grantId, type LoginGrant, type LoginGrantStore } from './login-grants.ts';
-import type { ClientCredential, PrincipalKind, PrincipalRecord, PrincipalStore } from './principals.ts';
+import type { ClientCredential, PrincipalRecord, PrincipalStore } from './principals.ts';
 import { isShortRsa } from './remote-keys.ts';
 import { clockSkew } from './signing-keys.ts';
 
@@ -91,22 +91,6 @@ export function createCertificateAssertionVerifier(deps: Deps): AssertionVerifie
 
 function signedPart(assertion: string): string {
   return assertion.slice(0, assertion.lastIndexOf('.'));
-}
-
-/** The application of the tenant, whose id the client gives; undefined for one that is none. */
-export async function findApplication(
-  store: PrincipalStore,
-  { clientId, tenantId }: Pick<PresentedAssertion, 'clientId' | 'tenantId'>,
-  kinds: readonly PrincipalKind[] = ['application'],
-): Promise<PrincipalRecord | undefined> {
-  const found = isGuid(clientId) ? await store.byAppId(clientId) : undefined;
-  if (found === undefined || !kinds.includes(found.kind)) return undefined;
-  return tenantId === undefined || found.tenantId === tenantId ? found : undefined;
-}
-
-/** Entra ID's AADSTS7000112. */
-export function disabledApplication(clientId: string): Failure {
-  return new Failure('unauthorizedClient', `AADSTS7000112: Application '${clientId}' is disabled.`);
 }
 
 /**

@@ -4,10 +4,10 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
-import { isGuid } from '../core/names.ts';
 import type { Random } from '../core/random.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { createKeyedDigest } from '../crypto/digests.ts';
+import { disabledApplication, findApplication } from './applications.ts';
 import { createBoundedWork } from './bounded-work.ts';
 import { LruMap } from './lru.ts';
 import type { ClientCredential, DirectoryDeps, PrincipalRecord, PrincipalStore } from './principals.ts';
@@ -118,12 +118,12 @@ export function createClientSecretVerifier(
   }
 
   return async (presented) => {
-    const { secret } = presented;
-    const principal = await findApplication(store, presented);
+    const { appId: clientId, tenantId, secret } = presented;
+    const principal = await findApplication(store, { clientId, tenantId });
     // Read each time: a credential removed on any node is refused here at once, remembered or not.
     const all = principal === undefined ? [] : await store.credentialsOf(principal.objectId);
     const credentials = all.filter(({ kind }) => kind === 'secret');
-    const name = digest(presented.appId.toLowerCase(), secret);
+    const name = digest(clientId.toLowerCase(), secret);
     const known = verified.get(name);
     let found =
       known !== undefined && clock.now() < known.until ? byKeyId(credentials, known.keyId) : undefined;
@@ -133,19 +133,10 @@ export function createClientSecretVerifier(
     }
     if (principal === undefined || found === undefined) throw wrongSecret();
     // Only who knows the secret learns that it has expired, or that the application is disabled.
-    if (clock.now() >= found.expires) throw expiredSecret(presented.appId);
-    if (!principal.enabled) throw disabledApplication(presented.appId);
+    if (clock.now() >= found.expires) throw expiredSecret(clientId);
+    if (!principal.enabled) throw disabledApplication(clientId);
     return principal;
   };
-}
-
-async function findApplication(
-  store: PrincipalStore,
-  { appId, tenantId }: PresentedSecret,
-): Promise<PrincipalRecord | undefined> {
-  const principal = isGuid(appId) ? await store.byAppId(appId.toLowerCase()) : undefined;
-  const fits = principal?.kind === 'application' && principal.tenantId === tenantId.toLowerCase();
-  return fits ? principal : undefined;
 }
 
 function byKeyId(credentials: readonly ClientCredential[], keyId: string): ClientCredential | undefined {
@@ -165,8 +156,4 @@ function expiredSecret(appId: string): Failure {
     'invalidClient',
     `AADSTS7000222: The provided client secret keys for app '${appId}' are expired. Add a new client secret.`,
   );
-}
-
-function disabledApplication(appId: string): Failure {
-  return new Failure('unauthorizedClient', `AADSTS7000112: Application '${appId}' is disabled.`);
 }

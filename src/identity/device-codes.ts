@@ -50,8 +50,6 @@ export interface DeviceCodes {
    * `authorizationDeclined`, or `invalidGrant` for a code that is not the client's.
    */
   poll(deviceCode: string, clientId: string): Promise<ApprovedDevice>;
-  /** Uses the code up; false if somebody else was first. */
-  useUp(grant: LoginGrant): Promise<boolean>;
 }
 
 /** Entra ID's: 15 minutes, polled each 5 seconds. */
@@ -162,8 +160,6 @@ export function createDeviceCodes(deps: {
         'AADSTS70016: OAuth 2.0 device flow error. Authorization is pending. Continue polling.',
       );
     },
-
-    useUp: (was) => store.exchange({ from: { was, becomes: { ...was, used: clock.now() } }, adds: [] }),
   };
 }
 

@@ -5,14 +5,8 @@
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { Failure } from '../core/errors.ts';
-import {
-  type AssertionVerifier,
-  assertTimes,
-  disabledApplication,
-  findApplication,
-  parseAssertion,
-  refusalOf,
-} from './client-assertions.ts';
+import { disabledApplication, findApplication } from './applications.ts';
+import { type AssertionVerifier, assertTimes, parseAssertion, refusalOf } from './client-assertions.ts';
 import { textMember } from './compact-token.ts';
 import { LruMap } from './lru.ts';
 import type { ClientCredential, PrincipalStore } from './principals.ts';

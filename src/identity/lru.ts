@@ -8,10 +8,6 @@ export class LruMap<V> {
     this.#capacity = capacity;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   get(key: string): V | undefined {
     const value = this.#entries.get(key);
     // While there is room to spare nothing will be forgotten soon, and the order need not be kept.

@@ -1,6 +1,7 @@
 /**
- * The directory of one server: applications with their service principals, managed identities and users. One
- * record stands for the object that policies name (`objectId`) and the application that clients name (`appId`).
+ * The directory of one server: applications with their service principals, managed identities, users, groups and
+ * subjects of external issuers. One record stands for the object that policies name (`objectId`) and the application
+ * that clients name (`appId`).
  */
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
@@ -15,7 +16,7 @@ export type PrincipalKind = 'application' | 'managedIdentity' | 'user' | 'group'
 export interface PrincipalRecord {
   readonly objectId: string;
   readonly tenantId: string;
-  /** Client id; undefined for users, who sign in through an application. */
+  /** Client id of an application or managed identity; undefined for all others. */
   readonly appId: string | undefined;
   readonly kind: PrincipalKind;
   readonly displayName: string;
@@ -51,7 +52,10 @@ export interface PrincipalDetail {
   readonly tags?: readonly string[];
   /** Object ids of the principals that Graph shows as owners; they have no rights by it. */
   readonly owners?: readonly string[];
-  /** What an application declares of itself, kept and shown in Graph's form: it changes no token. */
+  /**
+   * What is declared of an application or user, kept and shown in Graph's form; of it, only the token version that an
+   * application asks for counts.
+   */
   readonly declared?: Readonly<Record<string, unknown>>;
   /**
    * An application without a service principal: disabled, and seen by nothing but Graph's `applications`. Its object id

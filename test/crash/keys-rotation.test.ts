@@ -6,41 +6,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Connection, connectVault, signIn, type Target } from '../support/cluster-client.ts';
+import { describe, expect, test } from 'vitest';
+import { type Connection, connectVault, signIn } from '../support/cluster-client.ts';
 import { hasProc, until, whileStopped } from '../support/cluster-processes.ts';
-import {
-  bareEnvironment,
-  launch,
-  type Running,
-  type TemporaryFolder,
-  temporaryFolder,
-} from '../support/process.ts';
+import { type FastNode, useFastNodes } from '../support/fast-nodes.ts';
+import type { Running } from '../support/process.ts';
 
 const version = '?api-version=7.4';
-const program = join(import.meta.dirname, '..', 'support', 'cluster-fast-node.ts');
-
-let folder: TemporaryFolder;
-const running: Running[] = [];
-beforeAll(async () => {
-  folder = await temporaryFolder();
-});
-afterAll(async () => {
-  for (const { child, finished } of running) {
-    child.kill('SIGKILL');
-    await finished;
-  }
-  await folder.remove();
-});
-
-interface FastWorker extends Running, Target {}
-
-async function startFast(own: string, role: string): Promise<FastWorker> {
-  const process_ = launch(process.execPath, [program, own, role], { env: bareEnvironment() });
-  running.push(process_);
-  const [, port] = await process_.seen(/ready at (\d+)/);
-  return { ...process_, folder: own, port: Number(port) };
-}
+const nodes = useFastNodes();
 
 function rotationsSaid({ stdout, stderr }: Running, name: string): number {
   const lines = `${stdout()}${stderr()}`.split('\n');
@@ -75,12 +48,12 @@ async function versionsOf(vault: Connection, name: string): Promise<number> {
 
 describe.skipIf(!hasProc)('two workers over SQLite', () => {
   test('the one that leads rotates; the one that has led does not', async () => {
-    const own = join(folder.path, 'workers');
+    const own = nodes.folderOf('workers');
     await mkdir(own, { mode: 0o700 });
-    await startFast(own, 'writer');
-    const old = await startFast(own, '1');
+    await nodes.start(own, 'writer');
+    const old = await nodes.start(own, '1');
     const sql = new DatabaseSync(join(own, 'strongroom.db'), { timeout: 5_000 });
-    const leads = (worker: FastWorker) =>
+    const leads = (worker: FastNode) =>
       sql
         .prepare(`select holder from leases where name = 'jobs' and holder like ?`)
         .get(`%/${worker.pid}/%`) !== undefined;
@@ -94,7 +67,7 @@ describe.skipIf(!hasProc)('two workers over SQLite', () => {
       }
     };
     await until(() => leads(old));
-    const next = await startFast(own, '2');
+    const next = await nodes.start(own, '2');
     const workers = [old, next];
     const vault = connectVault(next, await signIn(old));
     for (const name of ['first', 'second', 'third']) await createKey(vault, name);

@@ -7,48 +7,21 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connectVault, signIn, type Target } from '../support/cluster-client.ts';
+import { connectVault, signIn } from '../support/cluster-client.ts';
 import { hasProc, until, whileStopped } from '../support/cluster-processes.ts';
+import { type FastNode, useFastNodes } from '../support/fast-nodes.ts';
 import { hasPostgres, newPostgresDatabase } from '../support/postgres.ts';
 import type { TestDatabase } from '../support/postgres-cluster.ts';
-import {
-  bareEnvironment,
-  launch,
-  type Running,
-  type TemporaryFolder,
-  temporaryFolder,
-} from '../support/process.ts';
+import type { Running } from '../support/process.ts';
 
 const version = '?api-version=7.4';
-const program = join(import.meta.dirname, '..', 'support', 'cluster-fast-node.ts');
-
-let folder: TemporaryFolder;
-const running: Running[] = [];
-beforeAll(async () => {
-  folder = await temporaryFolder();
-});
-afterAll(async () => {
-  for (const { child, finished } of running) {
-    child.kill('SIGKILL');
-    await finished;
-  }
-  await folder.remove();
-});
-
-interface FastNode extends Running, Target {}
-
-async function startFast(own: string, role: string): Promise<FastNode> {
-  const node = launch(process.execPath, [program, own, role], { env: bareEnvironment() });
-  running.push(node);
-  const [, port] = await node.seen(/ready at (\d+)/);
-  return { ...node, folder: own, port: Number(port) };
-}
+const nodes = useFastNodes();
 
 async function startFastNode(name: string, database: TestDatabase, rootKeyOf?: string): Promise<FastNode> {
-  const own = join(folder.path, name);
+  const own = nodes.folderOf(name);
   await mkdir(own, { mode: 0o700 });
   if (rootKeyOf !== undefined) await cp(join(rootKeyOf, 'root-key.json'), join(own, 'root-key.json'));
-  return startFast(own, database.url);
+  return nodes.start(own, database.url);
 }
 
 /** Makes a secret and deletes it. */
@@ -63,8 +36,8 @@ async function leaveDeleted(server: FastNode, name: string): Promise<void> {
   vault.close();
 }
 
-async function endAll(nodes: readonly FastNode[]): Promise<void> {
-  for (const node of nodes) {
+async function endAll(all: readonly FastNode[]): Promise<void> {
+  for (const node of all) {
     node.child.kill('SIGTERM');
     expect(await node.finished).toMatchObject({ code: 0, signal: null });
   }
@@ -133,10 +106,10 @@ describe.skipIf(!hasPostgres)('two nodes on PostgreSQL', () => {
 
 describe.skipIf(!hasProc)('two workers over SQLite', () => {
   test('a leader is stopped beyond its lease: another does the jobs from then on, each once', async () => {
-    const own = join(folder.path, 'workers');
+    const own = nodes.folderOf('workers');
     await mkdir(own, { mode: 0o700 });
-    const writer = await startFast(own, 'writer');
-    const old = await startFast(own, '1');
+    const writer = await nodes.start(own, 'writer');
+    const old = await nodes.start(own, '1');
     const sql = new DatabaseSync(join(own, 'strongroom.db'), { timeout: 5_000 });
     const lease = () =>
       sql.prepare(`select holder, term from leases where name = 'jobs'`).get() as
@@ -145,7 +118,7 @@ describe.skipIf(!hasProc)('two workers over SQLite', () => {
     const leads = (node: FastNode) => lease()?.holder.includes(`/${node.pid}/`) === true;
     const makeDue = () => sql.prepare('update objects set purge_at = 1 where deleted = 1').run();
     await until(() => leads(old));
-    const next = await startFast(own, '2');
+    const next = await nodes.start(own, '2');
     await leaveDeleted(old, 'due');
     const term = await whileStopped(old.pid, async () => {
       expect(makeDue().changes).toBe(1);

@@ -2,7 +2,7 @@
 import { type VaultNouns, vaultRoutes } from '../../src/api/vault/routes.ts';
 import { builtInRoles } from '../../src/authorization/built-in-roles.ts';
 import { managementActions } from '../../src/authorization/management-actions.ts';
-import { roleAllows, rolePermits } from '../../src/authorization/roles.ts';
+import { rolePermits } from '../../src/authorization/roles.ts';
 
 export const goldenRoles = new URL('../golden/roles.txt', import.meta.url);
 export const goldenManagementRoles = new URL('../golden/management-roles.txt', import.meta.url);
@@ -19,7 +19,7 @@ export function roleMatrix(): string {
   });
   const roles = builtInRoles.map((role) => {
     const lines = rows.map((row) => {
-      const verdict = roleAllows(role.id, row.action.dataAction) ? 'allows ' : 'refuses';
+      const verdict = rolePermits(role, 'dataAction', row.action.dataAction) ? 'allows ' : 'refuses';
       return `  ${verdict}  ${row.operation}`;
     });
     return [`${role.name} (${role.id})`, ...lines].join('\n');

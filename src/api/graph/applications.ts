@@ -12,12 +12,19 @@ import { isUsableRedirect } from '../../identity/redirect-uris.ts';
 import { readIdentifierUris } from '../../identity/resource-applications.ts';
 import { keyCredentials, passwordRoutes, putCertificates } from './credentials.ts';
 import { federatedRoutes } from './federated.ts';
-import { findApplication, isApplication } from './find.ts';
-import { objectsOf } from './groups.ts';
+import { findApplication, isApplication, objectsOf } from './find.ts';
 import { type EntitySet, entityReply, listEntities } from './lists.ts';
 import { ownerRoutes } from './owners.ts';
 import { type GraphCall, type GraphReply, type GraphRoute, graphRoute } from './route.ts';
-import { applicationWire, declaredMembers, onlyAtFirst, redeclared, shortText, texts } from './wire.ts';
+import {
+  applicationWire,
+  bound,
+  declaredMembers,
+  onlyAtFirst,
+  redeclared,
+  shortText,
+  texts,
+} from './wire.ts';
 
 const set: EntitySet = {
   name: 'applications',
@@ -77,7 +84,6 @@ const members = {
   // Secrets are made by addPassword and shown by GET: a list that is sent back unchanged says nothing.
   passwordCredentials: v.nullish(v.array(v.unknown())),
 };
-const bound = v.pipe(v.array(v.string()), v.maxLength(20));
 const newApplication = v.looseObject({
   displayName: shortText,
   'owners@odata.bind': v.optional(bound),

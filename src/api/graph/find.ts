@@ -3,6 +3,7 @@ import { Failure } from '../../core/errors.ts';
 import { isGuid } from '../../core/names.ts';
 import type { PrincipalRecord } from '../../identity/principals.ts';
 import type { GraphCall } from './route.ts';
+import { referencedId } from './wire.ts';
 
 type Call = GraphCall<unknown>;
 
@@ -40,6 +41,21 @@ export function findApplication(call: Call): Promise<PrincipalRecord> {
 /** A user, group or service principal. */
 export function findObject(call: Call): Promise<PrincipalRecord> {
   return only(call, call.deps.store.byObjectId(keyOf(call).toLowerCase()), isObject);
+}
+
+/** The objects that references name, all of them there, before anything is done with the first. */
+export async function objectsOf(
+  call: Call,
+  references: readonly string[] | undefined,
+): Promise<readonly PrincipalRecord[]> {
+  const found: PrincipalRecord[] = [];
+  for (const id of new Set((references ?? []).map(referencedId))) {
+    const record = await call.deps.store.byObjectId(id);
+    if (record === undefined || record.tenantId !== call.tenant.id || !isObject(record))
+      throw resourceNotFound(id);
+    found.push(record);
+  }
+  return found;
 }
 
 /** Who calls, as users and no one else can ask. */

@@ -2,13 +2,21 @@
 import * as v from 'valibot';
 import { Failure, isFailure } from '../../core/errors.ts';
 import { addMember, createGroup, removeMember, transitiveMembers } from '../../identity/groups.ts';
-import { changePrincipal, deletePrincipal, type PrincipalRecord } from '../../identity/principals.ts';
-import { findGroup, isObject, resourceNotFound } from './find.ts';
+import { changePrincipal, deletePrincipal } from '../../identity/principals.ts';
+import { findGroup, objectsOf, resourceNotFound } from './find.ts';
 import { type EntitySet, entityReply, listEntities, listRecords } from './lists.ts';
 import { objectWire } from './objects.ts';
 import { ownerRoutes } from './owners.ts';
 import { type GraphCall, type GraphReply, type GraphRoute, graphRoute } from './route.ts';
-import { declaredMembers, groupWire, onlyAtFirst, reference, referencedId, shortText } from './wire.ts';
+import {
+  bound,
+  declaredMembers,
+  groupWire,
+  onlyAtFirst,
+  reference,
+  referencedId,
+  shortText,
+} from './wire.ts';
 
 const set: EntitySet = {
   name: 'groups',
@@ -26,9 +34,6 @@ const set: EntitySet = {
   find: ({ path, value }, { deps }) => (path === 'id' ? deps.store.byObjectId(value.toLowerCase()) : null),
 };
 
-/** Graph takes so many references in one request. */
-const mostBound = 20;
-const bound = v.pipe(v.array(v.string()), v.maxLength(mostBound));
 const description = v.pipe(v.string(), v.maxLength(1024));
 const newGroup = v.looseObject({
   displayName: shortText,
@@ -186,21 +191,6 @@ async function update(call: GraphCall<v.InferOutput<typeof changedGroup>>): Prom
   });
   for (const member of members) await add(call, objectId, member.objectId);
   return { status: 204, id: objectId };
-}
-
-/** The objects that references name, all of them there, before anything is done with the first. */
-export async function objectsOf(
-  call: GraphCall<unknown>,
-  references: readonly string[] | undefined,
-): Promise<readonly PrincipalRecord[]> {
-  const found: PrincipalRecord[] = [];
-  for (const id of new Set((references ?? []).map(referencedId))) {
-    const record = await call.deps.store.byObjectId(id);
-    if (record === undefined || record.tenantId !== call.tenant.id || !isObject(record))
-      throw resourceNotFound(id);
-    found.push(record);
-  }
-  return found;
 }
 
 async function add(call: GraphCall<unknown>, groupId: string, memberId: string): Promise<void> {

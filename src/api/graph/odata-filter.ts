@@ -3,6 +3,7 @@
  * collections of strings. Everything else is refused by name. Text compares without regard to case, as in Graph.
  */
 import { Failure } from '../../core/errors.ts';
+import { isGuid } from '../../core/names.ts';
 
 type Value = string | boolean | null;
 
@@ -34,7 +35,6 @@ interface Reader {
 
 const longestFilter = 4096;
 const deepest = 16;
-const guid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** A text in quotes (a quote in it is doubled), a word, GUIDs among them, or a sign. */
 const tokenForm = /\s*(?:'((?:[^']|'')*)'|([A-Za-z0-9_$@][\w@.-]*)|([(),:/]))/y;
 
@@ -148,7 +148,7 @@ function readValue(reader: Reader): Value {
   if (token?.kind !== 'word') throw invalid();
   if (token.text === 'null') return null;
   if (token.text === 'true' || token.text === 'false') return token.text === 'true';
-  if (guid.test(token.text)) return token.text;
+  if (isGuid(token.text)) return token.text;
   throw invalid();
 }
 

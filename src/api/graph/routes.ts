@@ -4,10 +4,11 @@
  */
 import FindMyWay from 'find-my-way';
 import * as v from 'valibot';
-import { Failure, isFailure } from '../../core/errors.ts';
+import { Failure } from '../../core/errors.ts';
 import type { Principal } from '../../core/principal.ts';
 import type { Tenant } from '../../domain/resources/directory-store.ts';
 import type { PrincipalRecord } from '../../identity/principals.ts';
+import { validateForAnyTenant } from '../any-tenant.ts';
 import { readJson } from '../body.ts';
 import { bearerToken } from '../connection.ts';
 import { type Answer, type Exchange, header } from '../exchange.ts';
@@ -92,22 +93,10 @@ async function authenticate(
   const uri = `${deps.hosts.loginOrigin(target)}/common/oauth2/authorize`;
   exchange.challenge = `Bearer realm="", authorization_uri="${uri}", client_id="${graphClientId}"`;
   if (token === undefined || token === '') throw new Failure('unauthorized', 'Access token is empty.');
-  // A token is of one tenant: whichever of this server's it is, it must be good there.
-  let refusal: Failure | undefined;
-  for (const tenant of await deps.tenants()) {
-    const expected = { audiences: target.audiences, tenantId: tenant.id };
-    try {
-      const known = deps.validator.cached(token, expected, exchange.connection.lastToken);
-      return { principal: known ?? (await deps.validator.validate(token, expected)), tenant };
-    } catch (error) {
-      if (!isFailure(error, 'unauthorized')) throw error;
-      refusal = error;
-    }
-  }
-  // The validator's words, without the data plane's number.
-  const why = (refusal?.message ?? '').replace(/^AKV\d+: /, '');
-  throw new Failure('unauthorized', `Access token validation failure. ${why}`.trim(), {
-    cause: refusal?.cause,
+  return validateForAnyTenant({ validator: deps.validator, tenants: await deps.tenants() }, token, {
+    audiences: target.audiences,
+    last: exchange.connection.lastToken,
+    refusal: 'Access token validation failure.',
   });
 }
 

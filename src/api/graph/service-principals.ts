@@ -1,15 +1,23 @@
 /** Service principals in Graph: those of applications, managed identities, and external issuers' subjects. */
 import * as v from 'valibot';
 import { Failure } from '../../core/errors.ts';
+import { isGuid } from '../../core/names.ts';
 import { addServicePrincipal, removeServicePrincipal } from '../../identity/applications.ts';
 import { changePrincipal, deletePrincipal, type PrincipalRecord } from '../../identity/principals.ts';
 import { keyCredentials, passwordRoutes, putCertificates } from './credentials.ts';
-import { findServicePrincipal, isApplication, isServicePrincipal } from './find.ts';
-import { objectsOf } from './groups.ts';
+import { findServicePrincipal, isApplication, isServicePrincipal, objectsOf } from './find.ts';
 import { type EntitySet, entityReply, listEntities } from './lists.ts';
 import { ownerRoutes } from './owners.ts';
 import { type GraphCall, type GraphReply, type GraphRoute, graphRoute } from './route.ts';
-import { declaredMembers, guidText, onlyAtFirst, servicePrincipalWire, shortText, texts } from './wire.ts';
+import {
+  bound,
+  declaredMembers,
+  guidText,
+  onlyAtFirst,
+  servicePrincipalWire,
+  shortText,
+  texts,
+} from './wire.ts';
 
 const set: EntitySet = {
   name: 'servicePrincipals',
@@ -31,12 +39,10 @@ const set: EntitySet = {
   find({ path, value }, { deps }) {
     if (path === 'appId') return deps.store.byAppId(value.toLowerCase());
     // Of the names, the client id alone has an index; the others are URIs.
-    if (path === 'servicePrincipalNames' && guidForm.test(value))
-      return deps.store.byAppId(value.toLowerCase());
+    if (path === 'servicePrincipalNames' && isGuid(value)) return deps.store.byAppId(value.toLowerCase());
     return path === 'id' ? deps.store.byObjectId(value.toLowerCase()) : null;
   },
 };
-const guidForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const members = {
   accountEnabled: v.nullish(v.boolean()),
@@ -45,7 +51,6 @@ const members = {
   keyCredentials: v.nullish(keyCredentials),
   passwordCredentials: v.nullish(v.array(v.unknown())),
 };
-const bound = v.pipe(v.array(v.string()), v.maxLength(20));
 const newServicePrincipal = v.looseObject({
   appId: guidText,
   'owners@odata.bind': v.optional(bound),

@@ -201,6 +201,10 @@ export const timeText = v.pipe(
 );
 /** Refuses a member that only a new object can have. */
 export const onlyAtFirst = v.optional(v.never('It can be given for a new object only.'));
+/** Graph takes so many references in one request. */
+const mostBound = 20;
+/** The references of an `@odata.bind`. */
+export const bound = v.pipe(v.array(v.string()), v.maxLength(mostBound));
 export const reference = v.object({ '@odata.id': v.string() });
 
 function isPrintable(text: string): boolean {

@@ -5,10 +5,9 @@
 import { Failure, isFailure } from '../../core/errors.ts';
 import { isGuid } from '../../core/names.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
+import { disabledApplication, findApplication } from '../../identity/applications.ts';
 import {
   type AssertionVerifier,
-  disabledApplication,
-  findApplication,
   isSelfIssued,
   type PresentedAssertion,
 } from '../../identity/client-assertions.ts';

@@ -61,7 +61,10 @@ export interface SignedIn {
   readonly refreshToken?: string | undefined;
 }
 
-/** A user and a client of the same tenant, both of them enabled; fails with `invalidGrant` or `unauthorizedClient`. */
+/**
+ * Throws unless user and client are of one tenant, which is that of the path if it names one: `invalidGrant` or
+ * `unauthorizedClient`.
+ */
 export function assertSameTenant(call: LoginCall, user: PrincipalRecord, { application }: Client): void {
   if (call.tenantId !== undefined && call.tenantId !== user.tenantId)
     throw new Failure('invalidGrant', 'AADSTS50020: The user account does not exist in this tenant.');

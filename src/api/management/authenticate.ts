@@ -1,8 +1,9 @@
 /** Who calls the management plane, and the refusals of Azure Resource Manager with their challenges. */
-import { Failure, isFailure } from '../../core/errors.ts';
+import { Failure } from '../../core/errors.ts';
 import type { Principal } from '../../core/principal.ts';
 import type { DirectoryStore, Subscription } from '../../domain/resources/directory-store.ts';
 import type { TokenValidator } from '../../identity/validator.ts';
+import { validateForAnyTenant } from '../any-tenant.ts';
 import { bearerToken } from '../connection.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Hosts, HostTarget } from '../hosts.ts';
@@ -46,7 +47,15 @@ export async function authenticate(
     );
   }
   challenge('The access token is invalid.');
-  const principal = await validate(deps, token, target.audiences);
+  const { principal } = await validateForAnyTenant(
+    { validator: deps.validator, tenants: await deps.directory.tenants() },
+    token,
+    {
+      audiences: target.audiences,
+      last: exchange.connection.lastToken,
+      refusal: 'The access token is invalid.',
+    },
+  );
   if (tenantId !== undefined && principal.tenantId !== tenantId) {
     challenge(
       'The access token is from the wrong issuer. It must match the tenant associated with this subscription. Please use correct authority to get the token.',
@@ -55,27 +64,6 @@ export async function authenticate(
   }
   exchange.challenge = undefined;
   return principal;
-}
-
-/** A token is of one tenant: whichever of this server's it is, it must be good there. */
-async function validate(
-  { validator, directory }: Authentication,
-  token: string,
-  audiences: readonly string[],
-): Promise<Principal> {
-  let refusal: Failure | undefined;
-  for (const { id: tenantId } of await directory.tenants()) {
-    try {
-      return await validator.validate(token, { audiences, tenantId });
-    } catch (error) {
-      if (!isFailure(error, 'unauthorized')) throw error;
-      // That it is of another tenant says less than what is wrong with it in its own.
-      if (refusal === undefined || !error.message.startsWith('AKV10032')) refusal = error;
-    }
-  }
-  // The validator's words, without the data plane's number.
-  const why = (refusal?.message ?? '').replace(/^AKV\d+: /, '');
-  throw new Failure('unauthorized', `The access token is invalid. ${why}`.trim(), { cause: refusal?.cause });
 }
 
 /** Azure's words, with the names that its issuers have. */

@@ -270,7 +270,7 @@ function otherRoutes(deps: AuthorizationDeps): readonly ManagementRoute[] {
       audit: 'ProviderOperationsList',
       path: `${base}/providerOperations`,
       action: undefined,
-      handle: async () => ok({ value: providerOperations() }),
+      handle: async () => ok({ value: providerOperations }),
     }),
     managementRoute({
       ...common,

@@ -5,22 +5,17 @@ import type { Lock } from '../../domain/resources/lock-store.ts';
 import type { Locks } from '../../domain/resources/locks.ts';
 import { objectSchema } from '../vault/wire.ts';
 import { type ManagementCall, type ManagementRoute, managementRoute } from './route.ts';
-import { listReply } from './wire.ts';
+import { listReply, wordSchema } from './wire.ts';
 
 const lockSchema = objectSchema({
   properties: objectSchema({
-    level: v.pipe(
-      v.string(),
-      v.transform((text) => levels.find((level) => level.toLowerCase() === text.toLowerCase())),
-      v.picklist(['CanNotDelete', 'ReadOnly'], "It must be 'CanNotDelete' or 'ReadOnly'."),
-    ),
+    level: wordSchema(['CanNotDelete', 'ReadOnly'], "It must be 'CanNotDelete' or 'ReadOnly'."),
     notes: v.nullish(v.string()),
     owners: v.nullish(
       v.pipe(v.array(objectSchema({ applicationId: v.nullish(v.string()) })), v.maxLength(20)),
     ),
   }),
 });
-const levels = ['CanNotDelete', 'ReadOnly'] as const;
 
 const path = '{scope}/providers/Microsoft.Authorization/locks';
 const provider = 'Microsoft.Authorization';

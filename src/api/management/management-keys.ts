@@ -21,7 +21,8 @@ import { objectSchema, tagsSchema, timeSchema } from '../vault/wire.ts';
 import type { KeyVaultDeps } from './key-vault.ts';
 import { grantOn, objectId, objectListReply, vaultInUse } from './management-objects.ts';
 import { type ManagementCall, type ManagementReply, type ManagementRoute, managementRoute } from './route.ts';
-import { vaultPath, wordSchema } from './vault-wire.ts';
+import { vaultPath } from './vault-wire.ts';
+import { wordSchema } from './wire.ts';
 
 const provider = 'Microsoft.KeyVault';
 const action = 'Microsoft.KeyVault/vaults/keys';

@@ -5,7 +5,8 @@ import { assertVaultName, nameTakenText } from '../../domain/vaults/vault-rules.
 import { objectSchema } from '../vault/wire.ts';
 import type { KeyVaultDeps } from './key-vault.ts';
 import { type ManagementReply, type ManagementRoute, managementRoute } from './route.ts';
-import { vaultType, wordSchema } from './vault-wire.ts';
+import { vaultType } from './vault-wire.ts';
+import { wordSchema } from './wire.ts';
 
 const provider = 'Microsoft.KeyVault';
 const subscription = '/subscriptions/:subscriptionId/providers/Microsoft.KeyVault';

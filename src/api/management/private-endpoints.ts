@@ -10,8 +10,8 @@ import { objectSchema } from '../vault/wire.ts';
 import type { KeyVaultDeps } from './key-vault.ts';
 import { connectionIdOf, connectionWire } from './private-endpoint-wire.ts';
 import { type ManagementRoute, managementRoute, type PathParameters } from './route.ts';
-import { foundVault, vaultIdOf, vaultPath, wordSchema } from './vault-wire.ts';
-import { listReply } from './wire.ts';
+import { foundVault, vaultIdOf, vaultPath } from './vault-wire.ts';
+import { listReply, wordSchema } from './wire.ts';
 
 const action = 'Microsoft.KeyVault/vaults/privateEndpointConnections';
 const list = `${vaultPath}/privateEndpointConnections`;

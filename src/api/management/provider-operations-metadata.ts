@@ -8,30 +8,27 @@ interface Operation {
   readonly isDataAction: boolean;
 }
 
-/** One entry for each provider, as `az provider operation list` shows it. */
-export function providerOperations(): readonly object[] {
-  const all = operations();
-  const providers = new Set(all.map(({ action }) => providerOf(action)));
-  return [...providers].map((provider) =>
+const operations: readonly Operation[] = [
+  ...managementActions.map((action) => ({ action, isDataAction: false })),
+  ...dataActions.map((action) => ({ action, isDataAction: true })),
+];
+
+const entries = new Map(
+  [...new Set(operations.map(({ action }) => providerOf(action)))].map((provider) => [
+    foldCase(provider),
     wire(
       provider,
-      all.filter(({ action }) => providerOf(action) === provider),
+      operations.filter(({ action }) => providerOf(action) === provider),
     ),
-  );
-}
+  ]),
+);
+
+/** One entry for each provider, as `az provider operation list` shows it. */
+export const providerOperations: readonly object[] = [...entries.values()];
 
 /** The entry of one provider, named in any case; undefined for one that is not served. */
 export function providerOperationsOf(name: string): object | undefined {
-  const all = operations().filter(({ action }) => foldCase(providerOf(action)) === foldCase(name));
-  const [first] = all;
-  return first === undefined ? undefined : wire(providerOf(first.action), all);
-}
-
-function operations(): readonly Operation[] {
-  return [
-    ...managementActions.map((action) => ({ action, isDataAction: false })),
-    ...dataActions.map((action) => ({ action, isDataAction: true })),
-  ];
+  return entries.get(foldCase(name));
 }
 
 function providerOf(action: string): string {

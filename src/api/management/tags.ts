@@ -10,21 +10,19 @@ import { changeTags } from '../../domain/resources/tags.ts';
 import { objectSchema } from '../vault/wire.ts';
 import { resourceNotFound } from './not-found.ts';
 import { type ManagementCall, type ManagementReply, type ManagementRoute, managementRoute } from './route.ts';
-import { listReply, tagsSchema } from './wire.ts';
+import { listReply, tagsSchema, wordSchema } from './wire.ts';
 
 export interface Tagged {
   readonly groups: ResourceGroups;
   readonly resources: Resources;
 }
 
-const operations = ['Merge', 'Replace', 'Delete'] as const;
 const properties = objectSchema({ tags: v.nullish(tagsSchema) });
 const wholeSchema = objectSchema({ properties });
 const patchSchema = objectSchema({
-  operation: v.pipe(
-    v.nullish(v.string(), 'Replace'),
-    v.transform((text) => operations.find((name) => name.toLowerCase() === text.toLowerCase())),
-    v.picklist(operations, "It must be 'Replace', 'Merge' or 'Delete'."),
+  operation: v.nullish(
+    wordSchema(['Merge', 'Replace', 'Delete'], "It must be 'Replace', 'Merge' or 'Delete'."),
+    'Replace',
   ),
   properties,
 });

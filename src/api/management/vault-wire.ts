@@ -12,7 +12,7 @@ import type { VaultSettings } from '../../domain/vaults/vault-rules.ts';
 import { objectSchema } from '../vault/wire.ts';
 import { connectionItemWire } from './private-endpoint-wire.ts';
 import type { PathParameters } from './route.ts';
-import { tagsSchema } from './wire.ts';
+import { tagsSchema, wordSchema } from './wire.ts';
 
 export const vaultsPath =
   '/subscriptions/:subscriptionId/resourceGroups/:resourceGroupName/providers/Microsoft.KeyVault/vaults';
@@ -36,15 +36,6 @@ export async function foundVault(
   const record = await managedVaults.get(at);
   if (record === undefined) throw vaultAbsent(at);
   return record;
-}
-
-/** One of the words, in any case; the word as it stands here comes out. */
-export function wordSchema<const W extends string>(words: readonly W[], message: string) {
-  return v.pipe(
-    v.string(message),
-    v.transform((text) => words.find((word) => foldCase(word) === foldCase(text))),
-    v.custom<W>((word) => word !== undefined, message),
-  );
 }
 
 const flag = v.nullish(v.boolean('It must be true or false.'));

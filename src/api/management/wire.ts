@@ -1,6 +1,7 @@
 /** What the JSON of all providers of the management plane has in common: bodies, times, lists. */
 import * as v from 'valibot';
 import { Failure } from '../../core/errors.ts';
+import { foldCase } from '../../core/names.ts';
 import { decodeSkipToken, encodeSkipToken } from '../../core/paging.ts';
 import { readText } from '../body.ts';
 import type { Exchange } from '../exchange.ts';
@@ -53,6 +54,15 @@ export const tagsSchema = v.custom<Readonly<Record<string, string>>>(
   isTags,
   'It must be an object whose members are strings.',
 );
+
+/** One of the words, in any case; the word as it stands here comes out. */
+export function wordSchema<const W extends string>(words: readonly W[], message: string) {
+  return v.pipe(
+    v.string(message),
+    v.transform((text) => words.find((word) => foldCase(word) === foldCase(text))),
+    v.custom<W>((word) => word !== undefined, message),
+  );
+}
 
 const largestListPage = 1000;
 
