@@ -146,6 +146,16 @@ describe('what passes', () => {
     expect(fake.seen.filter((seen) => seen === 'POST /order/1')).toHaveLength(5);
   });
 
+  it('goes on with the fifth nonce when four were refused', async () => {
+    const order = await orderIn('issue');
+    fake.seen.length = 0;
+    const asked = () => fake.seen.filter((seen) => seen === 'POST /order/1').length;
+    fake.override = ({ path }) =>
+      path === '/order/1' && asked() < 5 ? { status: 400, body: problem('badNonce') } : undefined;
+    expect(await step(provider(), order)).toMatchObject({ kind: 'waiting' });
+    expect(asked()).toBe(5);
+  });
+
   it('an order that is being processed is looked at when the authority says, and ever less often else', async () => {
     const order = await orderIn('issue');
     const body = { status: 'processing', authorizations: [], finalize: `${fake.origin}/finalize` };

@@ -50,7 +50,7 @@ describe.skipIf(!isHere)('an ACME authority', () => {
     dns = await startDnsServer({ zone, key });
     const ports = { httpPort: responder.port, dnsPort: dns.port };
     [pebble, strict] = await Promise.all([
-      startPebble({ ...ports, refusedNonces: 20 }),
+      startPebble(ports),
       startPebble({ ...ports, externalKeys: { 'kid-1': externalKey } }),
     ]);
   });
