@@ -32,6 +32,14 @@ it('a preview of a served version stands where that version stands', () => {
   }
 });
 
+it.each([
+  ['2025-06-01-preview', '2025-07-01'],
+  ['2026-01-01-preview', '2026-04-01'],
+  ['2026-03-01-preview', '2026-04-01'],
+])('%s, of another date than the version that it led to, stands where %s does', (text, led) => {
+  expect(parseApiVersion(text)).toEqual({ ...parseApiVersion(led), text });
+});
+
 it.each([null, ''])('%j is refused as missing', (text) => {
   expect(() => parseApiVersion(text)).toThrow(/api-version query parameter is required/);
 });
@@ -45,6 +53,9 @@ it.each([
   '7.4-preview.',
   '7.4-preview.x',
   '7.4-preview.1-preview.1',
+  '2026-01-01-preview-preview',
+  '2026-05-01-preview.1',
+  '2026-05-01-preview-preview',
   '-preview',
   '2015-06-01',
   '2099-01-01',

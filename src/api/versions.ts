@@ -28,8 +28,20 @@ export interface ApiVersion {
   readonly rank: number;
 }
 
+/** Previews of another date than the stable version that they led to. */
+const earlier: Readonly<Record<string, StableVersion>> = {
+  '2025-06-01-preview': '2025-07-01',
+  '2026-01-01-preview': '2026-04-01',
+  '2026-03-01-preview': '2026-04-01',
+};
+
 const latest = '2026-04-01';
-const ranks = new Map<string, number>([...stable, ...previews].map((version, index) => [version, index]));
+const stableRanks = new Map<string, number>(stable.map((version, index) => [version, index]));
+const ranks = new Map<string, number>([
+  ...stableRanks,
+  ...previews.map((version, index) => [version, stable.length + index] as const),
+  ...Object.entries(earlier).map(([version, led]) => [version, stable.indexOf(led)] as const),
+]);
 const preview = /^(.+)-preview(?:\.\d+)?$/;
 
 /**
@@ -40,7 +52,7 @@ export function parseApiVersion(text: string | null): ApiVersion {
   if (text === null || text === '') {
     throw new Failure('badParameter', 'The api-version query parameter is required.');
   }
-  const rank = ranks.get(text) ?? ranks.get(preview.exec(text)?.[1] ?? '');
+  const rank = ranks.get(text) ?? stableRanks.get(preview.exec(text)?.[1] ?? '');
   if (rank !== undefined) return { text, rank };
   throw new Failure(
     'badParameter',

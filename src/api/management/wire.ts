@@ -4,6 +4,7 @@ import { Failure } from '../../core/errors.ts';
 import { foldCase } from '../../core/names.ts';
 import { decodeSkipToken, encodeSkipToken } from '../../core/paging.ts';
 import { readText } from '../body.ts';
+import { bodyChecks } from '../body-issues.ts';
 import type { Exchange } from '../exchange.ts';
 import type { ManagementCall, ManagementReply } from './route.ts';
 
@@ -30,7 +31,7 @@ export async function readBody<S extends v.GenericSchema>(
     // The parser's own message would quote the body, which may hold a secret.
     throw invalidContent('the body is not valid JSON');
   }
-  const result = v.safeParse(schema, body, { abortEarly: true });
+  const result = v.safeParse(schema, body, bodyChecks);
   if (result.success) return result.output;
   const [issue] = result.issues;
   const path = issue.path?.map(({ key }) => String(key)).join('.') ?? '';

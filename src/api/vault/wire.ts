@@ -10,6 +10,7 @@ import {
 } from '../../core/paging.ts';
 import { recoveryLevel, type Vault } from '../../domain/vaults/vault.ts';
 import type { ObjectVersion } from '../../domain/versioned/object-store.ts';
+import { bodyChecks } from '../body-issues.ts';
 import type { Query } from '../request-target.ts';
 import type { VaultCall } from '../route.ts';
 import { type ApiVersion, has } from '../versions.ts';
@@ -153,7 +154,7 @@ function nextLink(
 
 /** Checks a parsed body; throws with Azure's text first and what is wrong in words after it. */
 export function parseBody<S extends v.GenericSchema>(schema: S, body: unknown): v.InferOutput<S> {
-  const result = v.safeParse(schema, body, { abortEarly: true });
+  const result = v.safeParse(schema, body, bodyChecks);
   if (result.success) return result.output;
   const [issue] = result.issues;
   const property = String(issue.path?.[0]?.key ?? '');
