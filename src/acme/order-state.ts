@@ -29,7 +29,12 @@ const orderState = v.object({
   looks: v.number(),
   /** Unix milliseconds. */
   started: v.number(),
+  /** Orders for the same before this one, which failed for a reason that may have passed. */
+  before: v.optional(v.number(), 0),
 });
+
+/** Between two orders. */
+const between = v.object({ v: v.literal(1), before: v.number() });
 
 export type OrderState = v.InferOutput<typeof orderState>;
 export type OpenChallenge = v.InferOutput<typeof challenge>;
@@ -38,11 +43,28 @@ export function writeState(state: OrderState): string {
   return JSON.stringify(state);
 }
 
+/** The state after so many orders that failed, while there is none. */
+export function writeBetween(before: number): string {
+  return JSON.stringify({ v: 1, before });
+}
+
+/** How many orders have failed before the next one. */
+export function failedBefore(text: string | undefined): number {
+  return parsed(between, text)?.before ?? 0;
+}
+
 /** Undefined for no state, and for what is not of this form: the order is then begun anew. */
 export function readState(text: string | undefined): OrderState | undefined {
+  return parsed(orderState, text);
+}
+
+function parsed<T extends v.GenericSchema>(
+  schema: T,
+  text: string | undefined,
+): v.InferOutput<T> | undefined {
   if (text === undefined) return undefined;
   try {
-    return v.parse(orderState, JSON.parse(text));
+    return v.parse(schema, JSON.parse(text));
   } catch {
     return undefined;
   }

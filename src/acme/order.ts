@@ -4,7 +4,7 @@ import type { OrderStep } from '../domain/certificates/issuer-provider.ts';
 import type { AccountSigner } from './account-key.ts';
 import { isChallengeToken } from './http01.ts';
 import { canonicalIdentifier, type Identifier } from './identifiers.ts';
-import { type OpenChallenge, type OrderState, writeState } from './order-state.ts';
+import { type OpenChallenge, type OrderState, writeBetween, writeState } from './order-state.ts';
 import { AcmeProblem, readProblem, unexpectedAnswer } from './problems.ts';
 import type { AcmeDeps, OrderWork } from './provider.ts';
 import { type Authorization, type Challenge, type Order, readAuthorization, readOrder } from './resources.ts';
@@ -23,9 +23,15 @@ const firstLook = 5;
 const longestPause = 300;
 /** Seconds: an authority that asks for more is looked at more often than it would like. */
 const longestAskedPause = 3600;
+/** RFC 8555 §6.7: whom the authority was to ask could not be reached, or nobody said where it is. */
+const unreached = new Set(['connection', 'dns']);
+/** Orders that may fail so before the last one. */
+const mostFailures = 1;
+/** Seconds from an order that failed so to the next: a server has started by then, and names are known to all. */
+const pauseBetween = 60;
 
-/** RFC 8555 §7.4: asks for the names. */
-export async function beginOrder(work: OrderWork): Promise<OrderState> {
+/** RFC 8555 §7.4: asks for the names; `before`: orders for them that have failed. */
+export async function beginOrder(work: OrderWork, before: number): Promise<OrderState> {
   const { session, account, identifiers, clock } = work;
   const reply = await session.post(session.newOrder, { payload: { identifiers }, kid: account.url });
   const order = readOrder(reply);
@@ -41,6 +47,7 @@ export async function beginOrder(work: OrderWork): Promise<OrderState> {
     done: 0,
     looks: 0,
     started: clock.now(),
+    before,
   };
 }
 
@@ -120,9 +127,23 @@ async function issue(work: OrderWork, state: OrderState): Promise<OrderStep> {
     case 'valid':
       return download(work, state, order);
     case 'invalid':
-      await assertNoneFailed(work, state);
-      throw readProblem(order.error);
+      return orderAnew(work, state, (await failedAuthorization(work, state)) ?? readProblem(order.error));
   }
+}
+
+/**
+ * An order is over when the authority once did not reach who is to answer it: a server that was just starting again,
+ * say. It is made once more, and the second answer counts; authorities limit how often a name may fail.
+ */
+async function orderAnew(work: OrderWork, state: OrderState, problem: AcmeProblem): Promise<OrderStep> {
+  if (!unreached.has(problem.type) || state.before >= mostFailures) throw problem;
+  await removeAnswers({ ...work, signer: work.account.signer }, state);
+  return {
+    kind: 'waiting',
+    state: writeBetween(state.before + 1),
+    seconds: pauseBetween,
+    why: { code: problem.type, message: problem.message },
+  };
 }
 
 /** RFC 8555 §7.4. A crash after it is made good by the next look at the order. */
@@ -217,11 +238,13 @@ function chooseChallenge(work: OrderWork, url: string, authorization: Authorizat
   return { authorization: url, url: session.checked(challenge.url), name, token: challenge.token };
 }
 
-async function assertNoneFailed(work: OrderWork, state: OrderState): Promise<void> {
+/** Why one of the names could not be proven; undefined if none failed. */
+async function failedAuthorization(work: OrderWork, state: OrderState): Promise<AcmeProblem | undefined> {
   for (const { authorization: url } of state.challenges) {
     const authorization = await getAuthorization(work, url);
-    if (!['pending', 'valid'].includes(authorization.status)) throw problemOfAuthorization(authorization);
+    if (!['pending', 'valid'].includes(authorization.status)) return problemOfAuthorization(authorization);
   }
+  return undefined;
 }
 
 /** Why a name could not be proven: the error of its challenge (RFC 8555 §7.1.4, §8). */

@@ -17,7 +17,7 @@ import { BadCredentials, externalKeyOf, register } from './accounts.ts';
 import { type HttpLimits, openHttp } from './https.ts';
 import { type Identifier, identifiersOf, NotCertifiable } from './identifiers.ts';
 import { advanceOrder, beginOrder, removeAnswers } from './order.ts';
-import { readState, writeState } from './order-state.ts';
+import { failedBefore, readState, writeState } from './order-state.ts';
 import { AcmeProblem, outcomeOfError } from './problems.ts';
 import { type AcmeSession, type Directory, openSession } from './session.ts';
 import type { ChallengeSolver } from './solvers.ts';
@@ -107,7 +107,8 @@ async function advance(deps: AcmeDeps, directory: Directory, order: CertificateO
 async function advanceKnown(work: OrderWork): Promise<OrderStep> {
   const state = readState(work.order.state);
   if (state === undefined || state.account !== work.account.url) {
-    return next(work.order, { state: writeState(await beginOrder(work)) });
+    const before = failedBefore(work.order.state);
+    return next(work.order, { state: writeState(await beginOrder(work, before)) });
   }
   return advanceOrder(work, state);
 }

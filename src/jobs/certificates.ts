@@ -39,6 +39,7 @@ async function run(deps: CertificateJobDeps, what: DueKind, fence: Fence): Promi
       const fields = { vault: vault.name, ...which, ...(error !== undefined && { error }) };
       if (outcome === 'failed') deps.log.error('a certificate that is due cannot be seen to', fields);
       else if (outcome === 'notIssued') deps.log.warn('a certificate was not issued', fields);
+      else if (outcome === 'stalled') deps.log.warn('a certificate is not renewed yet', fields);
       else deps.log.info(`certificate: ${outcome}`, fields);
       if (outcome === 'issued') await deps.audit.issued(vault, certificate);
       // Before the next one is begun.

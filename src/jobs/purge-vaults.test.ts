@@ -6,7 +6,7 @@ import { silentLog } from '../core/log.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { purgeDueVaults } from '../domain/vaults/deleted-vaults.ts';
 import { createManagedVaults } from '../domain/vaults/managed-vaults.ts';
-import type { VaultRecord } from '../domain/vaults/vault.ts';
+import type { Vault, VaultRecord } from '../domain/vaults/vault.ts';
 import { fenced, LeaseLost } from '../storage/database.ts';
 import { createLeaseStore } from '../storage/leases.ts';
 import { createVaultStore } from '../storage/vaults.ts';
@@ -26,7 +26,7 @@ afterEach(() => domain.close());
 const day = 86_400_000;
 const store = () => createVaultStore(domain.data.db);
 
-async function deletedVault(name: string, more: object = {}): Promise<VaultRecord> {
+async function deletedVault(name: string, more: object = {}): Promise<Vault> {
   const vault = await domain.vault(name, more);
   const value = SecretBytes.fromText('v');
   const unset = { enabled: undefined, notBefore: undefined, expires: undefined };
@@ -106,6 +106,22 @@ test('nothing goes that cannot be recorded, and nothing by who does not lead any
   expect(await store().byName('kept')).toBeDefined();
   await job(audit).run(fence);
   expect(audit.purged).toEqual(['kept']);
+});
+
+test('what is under way elsewhere is ended before anything is gone, and for vaults that go alone', async () => {
+  const short = await deletedVault('short', { softDeleteRetentionInDays: 7 });
+  await deletedVault('long', { softDeleteRetentionInDays: 90 });
+  domain.clock.advance(7 * day);
+  const ended: unknown[] = [];
+  const beforePurge = async ({ name }: VaultRecord) => {
+    const asked = { version: undefined, outContentType: undefined };
+    const kept = await domain.core.secrets.get(secretGrant(short, actions.get, 's'), asked);
+    ended.push([name, kept.value?.exposeText()]);
+  };
+  for await (const { name } of purgeDueVaults({ store: store(), clock: domain.clock, beforePurge })) {
+    expect(name).toBe('short');
+  }
+  expect(ended).toEqual([['short', 'v']]);
 });
 
 test('one that cannot be removed does not hold up the others', async () => {

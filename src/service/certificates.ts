@@ -19,6 +19,7 @@ import { createCertificates } from '../domain/certificates/certificates.ts';
 import { createContacts } from '../domain/certificates/contacts.ts';
 import type { IssuerProvider } from '../domain/certificates/issuer-provider.ts';
 import { createIssuers } from '../domain/certificates/issuers.ts';
+import { abandonOrdersOf } from '../domain/certificates/ordering.ts';
 import { createPendingCertificates } from '../domain/certificates/pending-certificates.ts';
 import {
   type DueCertificate,
@@ -26,7 +27,7 @@ import {
   runDueCertificates,
   runDueOrders,
 } from '../domain/certificates/renewal.ts';
-import type { Vault } from '../domain/vaults/vault.ts';
+import type { Vault, VaultRecord } from '../domain/vaults/vault.ts';
 import type { Vaults } from '../domain/vaults/vaults.ts';
 import { createValueCache } from '../domain/versioned/value-cache.ts';
 import type { VersionedDeps } from '../domain/versioned/versioned-objects.ts';
@@ -46,6 +47,8 @@ export interface CertificateParts {
   /** Vaults that have something of the kind to do. */
   readonly vaultsWithDue: (what: DueKind) => Promise<readonly Vault[]>;
   readonly runDue: (what: DueKind, fence: Fence, vault: Vault) => AsyncIterable<DueCertificate>;
+  /** For a vault that is about to be purged. */
+  readonly abandonOrders: (vault: VaultRecord) => Promise<void>;
 }
 
 const storedKinds = { orders: 'pendingcertificates', certificates: 'certificates' } as const;
@@ -71,7 +74,7 @@ export function buildCertificates(
     { sizeOf: openCertificateSize },
   );
   const certificates: CertificateDeps = { ...objects, random, values, keys: { providers: of.providers } };
-  const keys = createAuthorityKeys(certificates);
+  const keys = createAuthorityKeys({ ...certificates, issuers: createIssuers({ ...objects, random }) });
   const own = createAuthorityProvider({ clock, keys, maxDays: config.authority.maxDays });
   const providers: ReadonlyMap<string, IssuerProvider> = new Map([
     ...buildAcmeProviders(tools, data),
@@ -105,5 +108,6 @@ export function buildCertificates(
       const under = build(createObjectWriter(fenced(data.db, fence))).deps;
       return what === 'orders' ? runDueOrders(under, vault) : runDueCertificates(under, vault);
     },
+    abandonOrders: (vault) => abandonOrdersOf(deps, vault),
   };
 }

@@ -252,12 +252,14 @@ function keyAudit(tools: Tools, data: Data, core: Core): Parameters<typeof keysJ
   };
 }
 
-function purgeVaults(tools: Tools, data: Data): Job {
+function purgeVaults(tools: Tools, data: Data, core: Core): Job {
   const { clock, log } = tools;
+  const beforePurge = core.certificates.abandonOrders;
   const { assertWritable, record } = jobAudit(tools, data);
   return purgeVaultsJob({
     log,
-    purgeDue: (fence) => purgeDueVaults({ store: createVaultStore(fenced(data.db, fence)), clock }),
+    purgeDue: (fence) =>
+      purgeDueVaults({ store: createVaultStore(fenced(data.db, fence)), clock, beforePurge }),
     audit: {
       assertWritable,
       purged: (vault) => record(vault, { operationName: 'VaultPurgeIfDue', id: vaultScope(vault) }),
@@ -278,7 +280,7 @@ function jobs(tools: Tools, data: Data, core: Core): Job[] {
   const { config } = tools;
   return [
     purgeJob({ vaults: core.vaults, log: tools.log, purgeDue: core.purgeDue }),
-    purgeVaults(tools, data),
+    purgeVaults(tools, data, core),
     keysJob({
       vaults: core.vaults,
       log: tools.log,

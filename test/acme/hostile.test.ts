@@ -261,6 +261,81 @@ describe('what is refused for good', () => {
   });
 });
 
+describe('a name whose host was not reached', () => {
+  const fault = (type: string) => ({
+    type: `urn:ietf:params:acme:error:${type}`,
+    detail: 'Fetching it: Connection refused',
+  });
+  /** The authority has looked, and says so of the orders that it has then. */
+  function failing(type: string): void {
+    const challenge = { type: 'http-01', url: `${fake.origin}/chall`, token: fakeToken, status: 'invalid' };
+    const bodies: Record<string, object> = {
+      '/authz/0': {
+        status: 'invalid',
+        identifier: { type: 'dns', value: 'www.example.com' },
+        challenges: [{ ...challenge, error: fault(type) }],
+      },
+      '/order/1': {
+        status: 'invalid',
+        authorizations: [`${fake.origin}/authz/0`],
+        finalize: `${fake.origin}/finalize`,
+      },
+    };
+    fake.override = ({ path }) => {
+      const body = bodies[path];
+      return body === undefined ? undefined : { body };
+    };
+  }
+  const orders = () => fake.seen.filter((seen) => seen === 'POST /new-order').length;
+
+  it.each(['connection', 'dns'])(
+    '(%s) is ordered once more, after a minute, and issued then',
+    async (type) => {
+      const order = await orderIn('issue');
+      const { state } = order;
+      failing(type);
+      const why = { code: type, message: 'www.example.com: Fetching it: Connection refused' };
+      expect(await step(provider(), order)).toMatchObject({ kind: 'waiting', seconds: 60, why });
+      // What the first order had put up is of no use to the next.
+      expect(board.answers.size).toBe(0);
+      expect(order.state).not.toBe(state);
+      fake.override = undefined;
+      expect(await finish(() => provider(), order)).toMatchObject({ kind: 'issued' });
+      expect(orders()).toBe(2);
+    },
+  );
+
+  it('fails when it is not reached again, whoever goes on with it', async () => {
+    const order = await orderIn('issue');
+    failing('connection');
+    expect(await step(provider(), order)).toMatchObject({ kind: 'waiting', seconds: 60 });
+    fake.override = undefined;
+    while (phaseOf(order) !== 'issue') await step(provider(), order);
+    failing('connection');
+    expect(await finish(() => provider(), order)).toMatchObject({ kind: 'failed', code: 'connection' });
+    expect(orders()).toBe(2);
+  });
+
+  it('is not forgotten where the account is another by then', async () => {
+    const order = await orderIn('issue');
+    failing('connection');
+    await step(provider(), order);
+    fake.override = undefined;
+    while (phaseOf(order) !== 'issue') await step(provider(), order);
+    order.state = order.state?.replace('/acct/1', '/acct/0');
+    while (phaseOf(order) !== 'issue' || order.state?.includes('/acct/0')) await step(provider(), order);
+    failing('connection');
+    expect(await step(provider(), order)).toMatchObject({ kind: 'failed', code: 'connection' });
+  });
+
+  it('fails at once where it was reached, and has not answered as it should', async () => {
+    const order = await orderIn('issue');
+    failing('unauthorized');
+    expect(await step(provider(), order)).toMatchObject({ kind: 'failed', code: 'unauthorized' });
+    expect(orders()).toBe(1);
+  });
+});
+
 describe('links that lead away', () => {
   const away = (path: string) => `${elsewhere.origin}${path}`;
   const links = (): [string, () => Promise<KeptOrder>, () => void][] => {

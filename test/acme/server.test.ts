@@ -14,11 +14,12 @@ import { deactivateAccount, keptAccount } from '../support/acme-account.ts';
 import { auditRecords } from '../support/audit-records.ts';
 import { type CertificateServer, startCertificateServer } from '../support/certificate-server.ts';
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
+import { makeManager, subscriptionOf } from '../support/management.ts';
 import { certificatesIn, hasOpenssl, readPfx, verified } from '../support/openssl-verify.ts';
 import { optional } from '../support/optional.ts';
 import { hasPebble, type Pebble, startPebble } from '../support/pebble.ts';
 import { type TemporaryFolder, temporaryFolder } from '../support/process.ts';
-import { secretClient } from '../support/server.ts';
+import { secretClient, tokenFor, vaultCaller } from '../support/server.ts';
 
 const isHere = optional('ACME through a whole server', hasPebble && hasOpenssl);
 const zone = 'example.com';
@@ -354,6 +355,50 @@ describe.skipIf(!isHere)('an issuer that says DigiCert, by dns-01', () => {
     const cancelled = await strongroom.call('PATCH', path, { cancellation_requested: true });
     expect(cancelled.json).toMatchObject({ status: 'cancelled' });
     expect(valuesOf('left.example.com')).toEqual([]);
+  });
+
+  it('takes its records away when its certificate is deleted, and proves anew what is recovered', async () => {
+    const host = 'removed.example.com';
+    await begin(strongroom, 'removed', policyFor(host));
+    await midOrder(strongroom, 'removed', () => valuesOf(host).length > 0);
+    await strongroom.call('DELETE', '/certificates/removed');
+    expect(valuesOf(host)).toEqual([]);
+    await strongroom.call('POST', '/deletedcertificates/removed/recover');
+    expect(await strongroom.ended('removed')).toMatchObject({ status: 'completed' });
+    expect(valuesOf(host)).toEqual([]);
+  });
+
+  it('takes its records away when its vault is purged', async () => {
+    const { server } = strongroom;
+    const root = `/subscriptions/${await subscriptionOf(server)}`;
+    const { call: manage } = await makeManager(server, 'manager');
+    const group = `${root}/resourceGroups/passing`;
+    const vault = `${group}/providers/Microsoft.KeyVault/vaults/passing?api-version=2023-07-01`;
+    await manage('PUT', group, { location: 'eastus' });
+    const properties = {
+      ...{ tenantId: server.tenantId, sku: { family: 'A', name: 'standard' } },
+      ...{ enableRbacAuthorization: true, accessPolicies: [] },
+    };
+    expect((await manage('PUT', vault, { location: 'eastus', properties })).status).toBe(200);
+    const role = 'Key Vault Administrator';
+    await server.control('identity grant', { identity: server.clientId, role, vault: 'passing' });
+    const call = vaultCaller(server, await tokenFor(server), 'passing');
+    const credentials = { account_id: 'kid-1', pwd: hmacKey };
+    await call('PUT', '/certificates/issuers/digicert', { provider: 'DigiCert', credentials });
+    const host = 'purged.example.com';
+    const begun = await call('POST', '/certificates/c/create', {
+      policy: {
+        ...{ issuer: { name: 'digicert' }, key_props: { kty: 'EC', crv: 'P-256' } },
+        x509_props: { subject: `CN=${host}` },
+      },
+    });
+    expect(begun.status).toBe(202);
+    await strongroom.until(() => (valuesOf(host).length > 0 ? true : undefined));
+    expect((await manage('DELETE', vault)).status).toBe(200);
+    expect(valuesOf(host)).toHaveLength(1);
+    const deleted = `${root}/providers/Microsoft.KeyVault/locations/eastus/deletedVaults/passing`;
+    expect((await manage('POST', `${deleted}/purge?api-version=2023-07-01`)).status).toBe(202);
+    expect(valuesOf(host)).toEqual([]);
   });
 
   it('says why a name could not be proven, takes its records away, and may be asked for again', async () => {

@@ -41,14 +41,15 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-function policyFor(issuer: string, ca = false): object {
+function policyFor(issuer: string, { ca }: { ca?: string } = {}): object {
   return {
     policy: {
       issuer: { name: issuer },
       key_props: { kty: 'EC' },
-      x509_props: ca
-        ? { subject: 'CN=authority', basic_constraints: { ca }, key_usage: ['keyCertSign'] }
-        : { subject: 'CN=raced' },
+      x509_props:
+        ca === undefined
+          ? { subject: 'CN=raced' }
+          : { subject: `CN=${ca}`, basic_constraints: { ca: true }, key_usage: ['keyCertSign'] },
     },
   };
 }
@@ -154,10 +155,21 @@ async function connectionsTo(url: string): Promise<number> {
 
 async function makeIssuer([vault]: readonly Connection[]): Promise<void> {
   if (vault === undefined) throw new Error('there is a client');
-  const made = await vault.send('POST', `/certificates/authority/create${version}`, policyFor('Self', true));
+  await makeAuthority(vault, { name: 'authority', by: 'Self', issuer: 'own' });
+}
+
+async function makeAuthority(
+  vault: Connection,
+  { name, by, issuer }: { name: string; by: string; issuer: string },
+): Promise<void> {
+  const made = await vault.send(
+    'POST',
+    `/certificates/${name}/create${version}`,
+    policyFor(by, { ca: name }),
+  );
   expect(made.status).toBe(202);
-  const issuer = { provider: 'Strongroom', credentials: { account_id: 'authority' } };
-  expect((await vault.send('PUT', `/certificates/issuers/own${version}`, issuer)).status).toBe(200);
+  const body = { provider: 'Strongroom', credentials: { account_id: name } };
+  expect((await vault.send('PUT', `/certificates/issuers/${issuer}${version}`, body)).status).toBe(200);
 }
 
 describe.skipIf(!hasPostgres)('nodes that are killed under clients who race', () => {
@@ -231,21 +243,28 @@ describe.skipIf(!hasProc)('workers that are killed under clients who race', () =
   }
 
   test('what was acknowledged is served, and what was cut off goes on', async () => {
-    // As if the server had been killed after it had begun: a request is made, whose issuer is ours from then on.
     const vault = await connected();
+    await makeAuthority(vault, { name: 'upper', by: 'Self', issuer: 'by-upper' });
+    await makeAuthority(vault, { name: 'lower', by: 'by-upper', issuer: 'by-lower' });
+    const enable = (enabled: boolean) =>
+      vault.send('PATCH', `/certificates/upper${version}`, { attributes: { enabled } });
     expect((await vault.send('POST', `/certificates/kept/create${version}`, policyFor('Self'))).status).toBe(
       202,
     );
     const kept = await vault.send('GET', `/certificates/kept${version}`);
+    // Begun, and put off until after the kill: there is nobody to issue for a while.
+    expect((await enable(false)).status).toBe(200);
     expect(
-      (await vault.send('POST', `/certificates/cut/create${version}`, policyFor('Unknown'))).status,
+      (await vault.send('POST', `/certificates/cut/create${version}`, policyFor('by-lower'))).status,
     ).toBe(202);
+    const { status } = (await vault.send('GET', `/certificates/cut/pending${version}`)).json;
+    expect(status).toBe('inProgress');
+    expect((await enable(true)).status).toBe(200);
     await place.kill();
     vault.close();
     const sql = new DatabaseSync(join(folder.path, 'strongroom.db'), { timeout: 5_000 });
-    const begun = `update objects set due_at = 1, detail = replace(detail, '"name":"Unknown"', '"name":"Self"')
-      where kind = 'pendingcertificates' and name_key = 'CUT'`;
-    expect(sql.prepare(begun).run().changes).toBe(1);
+    const isDue = `update objects set due_at = 1 where kind = 'pendingcertificates' and name_key = 'CUT'`;
+    expect(sql.prepare(isDue).run().changes).toBe(1);
     sql.close();
     const client = await connected();
     expect((await client.send('GET', `/certificates/kept${version}`)).json.cer).toBe(kept.json.cer);

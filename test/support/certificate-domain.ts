@@ -19,6 +19,12 @@ import { systemRandom } from '../../src/crypto/random.ts';
 import { createSoftwareProvider } from '../../src/crypto/software/provider.ts';
 import { createSelfSigned, issueCertificate } from '../../src/crypto/x509/certificate-making.ts';
 import { readCertificateRequest } from '../../src/crypto/x509/certificate-reading.ts';
+import { createAuthorityKeys } from '../../src/domain/certificates/authority-keys.ts';
+import {
+  authorityProviderName,
+  createAuthorityProvider,
+  isAuthorityProvider,
+} from '../../src/domain/certificates/authority-provider.ts';
 import type { Family } from '../../src/domain/certificates/certificate-family.ts';
 import {
   type OpenCertificate,
@@ -32,6 +38,7 @@ import { createContacts } from '../../src/domain/certificates/contacts.ts';
 import type { CertificateOrder, IssuerProvider } from '../../src/domain/certificates/issuer-provider.ts';
 import { createIssuers } from '../../src/domain/certificates/issuers.ts';
 import type { Mailer } from '../../src/domain/certificates/notices.ts';
+import { abandonOrdersOf } from '../../src/domain/certificates/ordering.ts';
 import { createPendingCertificates } from '../../src/domain/certificates/pending-certificates.ts';
 import {
   type DueCertificate,
@@ -80,6 +87,10 @@ export interface CertificateDomain {
   runOrders(options?: { writer?: ObjectWriter }): Promise<DueCertificate[]>;
   /** Makes an issuer object of the provider that is in the test's hands. */
   setIssuer(name: string, enabled?: boolean): Promise<void>;
+  /** Makes an issuer object by which the vault's certificate of that name signs. */
+  setAuthority(name: string, certificate: string): Promise<void>;
+  /** What comes before the purge of the vault. */
+  abandonOrders(): Promise<void>;
   setContacts(...emails: string[]): Promise<void>;
   /** Runs once, when a change has been decided on and is not written yet. */
   whileWriting(during: () => Promise<unknown>): void;
@@ -135,13 +146,20 @@ export async function openCertificateDomain(
       ...{ reader: createObjectReader(data.db), writer, vaultKeys: core.vaultKeys, clock },
       random: tools.random,
     };
+    const keys = { providers: { software, hsm: software } };
+    const issuers = createIssuers(shared);
+    const authority = createAuthorityProvider({
+      keys: createAuthorityKeys({ ...shared, values, keys, issuers }),
+      clock,
+      maxDays: 90,
+    });
     return {
       ...shared,
       ...{ values, log, sealedItems: data.items, mailer: options.mailer },
-      keys: { providers: { software, hsm: software } },
-      issuers: createIssuers(shared),
+      ...{ keys, issuers },
       contacts: createContacts(shared),
-      providerOf: (name) => (name === testProvider ? options.provider : undefined),
+      providerOf: (name) =>
+        isAuthorityProvider(name) ? authority : name === testProvider ? options.provider : undefined,
       hostOf: ({ name }) => `${name}.vault.example.com`,
       endsRun: (error) => isFailure(error, 'unavailable') || error instanceof LeaseLost,
     };
@@ -191,6 +209,11 @@ export async function openCertificateDomain(
       const input = { provider: testProvider, enabled, ...noAccount };
       await issuers.set(grant(issuerActions.set, name), input);
     },
+    async setAuthority(name, certificate) {
+      const input = { ...noAccount, provider: authorityProviderName, enabled: true, accountId: certificate };
+      await createIssuers(deps).set(grant(issuerActions.set, name), input);
+    },
+    abandonOrders: () => abandonOrdersOf(deps, vault),
     async setContacts(...emails) {
       const contacts = createContacts(deps);
       await contacts.set(

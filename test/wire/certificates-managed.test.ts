@@ -104,6 +104,18 @@ describe('nobody but the certificate changes', () => {
 });
 
 describe('the key and the secret of a certificate serve', () => {
+  test('as a key that says nothing of leaving the server, which is for the policy to say', async () => {
+    const { json } = await call('GET', '/keys/c');
+    expect(Object.keys(json.attributes)).not.toContain('exportable');
+    const [item] = (await call('GET', '/keys')).json.value;
+    expect(Object.keys(item.attributes)).toEqual(Object.keys(json.attributes));
+    // Others do.
+    await call('POST', '/keys/plain/create', { kty: 'EC' });
+    expect((await call('GET', '/keys/plain')).json.attributes.exportable).toBe(false);
+    await call('DELETE', '/keys/plain');
+    await call('DELETE', '/deletedkeys/plain');
+  });
+
   test('in lists, live and deleted', async () => {
     for (const path of ['/keys', '/secrets', '/deletedkeys', '/deletedsecrets']) {
       const { json } = await call('GET', path);

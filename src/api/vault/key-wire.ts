@@ -230,7 +230,8 @@ function keyAttributesWire({ grant, apiVersion }: AnyCall, { version, detail }: 
   const { spec } = detail;
   return {
     ...attributesWire(version, { vault: grant.vault, apiVersion }),
-    exportable: has(apiVersion, '7.3') ? detail.exportable : undefined,
+    // Recorded: a certificate's key does not say it, for its policy does.
+    exportable: has(apiVersion, '7.3') && !version.managed ? detail.exportable : undefined,
     hsmPlatform: has(apiVersion, '7.5') ? detail.platform : undefined,
     key_size: has(apiVersion, '2026-04-01') && spec.type === 'oct' ? spec.bits : undefined,
   };

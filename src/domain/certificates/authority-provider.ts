@@ -16,17 +16,22 @@ import {
   readIssuingChain,
 } from '../../crypto/x509/issuing-chain.ts';
 import { addDuration } from '../keys/durations.ts';
-import type { Vault } from '../vaults/vault.ts';
 import { backdating } from './issuance-beginning.ts';
 import {
+  type CertificateIssuer,
   type CertificateOrder,
   type IssuerProvider,
   OrderPostponed,
   type OrderStep,
+  type OrderVault,
 } from './issuer-provider.ts';
 
 /** The `provider` of an issuer object that means this. */
 export const authorityProviderName = 'Strongroom';
+
+export function isAuthorityProvider(provider: string): boolean {
+  return provider.toLowerCase() === authorityProviderName.toLowerCase();
+}
 
 /** An authority of a vault, ready to sign. */
 export interface AuthorityKey {
@@ -35,13 +40,15 @@ export interface AuthorityKey {
   /** What it came with, in any order: its issuers, as far as they are known; none for a root. */
   readonly chain: readonly Uint8Array[];
   readonly signer: X509Signer;
+  /** The name of a certificate above it, of the same vault, that is disabled or deleted. */
+  readonly stoppedBy?: string | undefined;
   close(): void;
 }
 
 /** Where the keys of authorities are. */
 export interface AuthorityKeys {
   /** The current version of an enabled, issued certificate and its key; undefined if there is none of that name. */
-  current(vault: Vault, name: string): Promise<AuthorityKey | undefined>;
+  current(vault: OrderVault, name: string): Promise<AuthorityKey | undefined>;
 }
 
 export interface AuthorityDeps {
@@ -67,7 +74,7 @@ export function createAuthorityProvider(deps: AuthorityDeps): IssuerProvider {
   return {
     isImmediate: true,
     async advance(order) {
-      const name = authorityName(order);
+      const name = authorityName(order.vault, order.issuer);
       if (name === undefined)
         return failed(
           'AuthorityNotFound',
@@ -96,9 +103,11 @@ export function createAuthorityProvider(deps: AuthorityDeps): IssuerProvider {
   };
 }
 
-/** The certificate's name, said as itself or as its id without a version, which must be of the same vault. */
-function authorityName({ issuer, vault }: CertificateOrder): string | undefined {
-  const text = issuer.accountId ?? '';
+/** The name of the certificate that signs, said as itself or as its id without a version, which must be of the vault. */
+export function authorityName(
+  vault: OrderVault,
+  { accountId: text = '' }: Pick<CertificateIssuer, 'accountId'>,
+): string | undefined {
   if (isObjectName(text)) return text;
   if (!URL.canParse(text)) return undefined;
   const { protocol, hostname, pathname, search, hash } = new URL(text);
@@ -118,6 +127,12 @@ interface Asked {
 }
 
 async function issue(deps: AuthorityDeps, { order, authority }: Asked): Promise<OrderStep> {
+  const { stoppedBy } = authority;
+  if (stoppedBy !== undefined)
+    throw new OrderPostponed(
+      'AuthorityStopped',
+      `The certificate ${stoppedBy}, which is above the authority, is disabled or deleted.`,
+    );
   try {
     const request = await readCertificateRequest(order.request);
     const chain = await readIssuingChain(authority.certificate, authority.chain);

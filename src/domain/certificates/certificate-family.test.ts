@@ -102,6 +102,26 @@ describe('a certificate and what belongs to it', () => {
     expect(await domain.secret('c')).not.toBe('');
   });
 
+  test('keep nothing of an operation that had ended, once another certificate is brought (recorded)', async () => {
+    await domain.create('other', quickPolicy({ contentType: 'application/x-pem-file' }));
+    const value = async () => SecretBytes.fromText(await domain.secret('other'));
+    const bring = async (name: string) =>
+      domain.certificates.import(domain.grant(actions.import, name), {
+        ...noChoices,
+        ...{ value: await value(), password: undefined },
+      });
+    await domain.create('c');
+    expect((await domain.get('c')).hasPending).toBe(true);
+    const brought = await bring('c');
+    expect([brought.hasPending, (await domain.get('c')).hasPending]).toEqual([false, false]);
+    const pending = domain.pending.get(domain.grant(actions.get, 'c'));
+    await expect(pending).rejects.toMatchObject({ kind: 'pendingCertificateNotFound' });
+    await everything();
+    // One that is in progress is in the way.
+    await domain.create('c', unknown);
+    await expect(bring('c')).rejects.toMatchObject({ kind: 'conflict' });
+  });
+
   test('change their attributes together, those of an older version too', async () => {
     await domain.create('c');
     const { version: first } = (await domain.get('c')).version;

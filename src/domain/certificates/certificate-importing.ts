@@ -6,10 +6,10 @@ import { readCertificate } from '../../crypto/x509/certificate-reading.ts';
 import { privateJwkOf } from '../../crypto/x509/private-key.ts';
 import { providerFor } from '../keys/key-objects.ts';
 import type { VaultGrant } from '../vaults/vault.ts';
-import type { HeadAndVersion } from '../versioned/object-store.ts';
+import type { HeadAndVersion, ObjectChange } from '../versioned/object-store.ts';
 import { withFreshKey } from '../versioned/sealed-versions.ts';
 import { nameOf } from '../versioned/versioned-objects.ts';
-import { assertNameFree, changeFamily, familyKeys } from './certificate-family.ts';
+import { assertNameFree, changeFamily, familyKeys, unchanged } from './certificate-family.ts';
 import { keySpecOf } from './certificate-key.ts';
 import type { KeyPair } from './certificate-key-pair.ts';
 import type { CertificateDeps } from './certificate-objects.ts';
@@ -21,6 +21,8 @@ import { sealIssued } from './issued-version.ts';
 import { additionOf, isInProgress, isRunning } from './pending-operation.ts';
 
 type Input = Parameters<Certificates['import']>[1];
+
+const gone: ObjectChange<unknown> = { head: undefined, result: undefined };
 
 /** Makes it the current version of its name. Refuses what has expired (Azure does), and a key that does not match. */
 export async function importCertificate(
@@ -45,8 +47,10 @@ export async function importCertificate(
         const { head } = states.certificate;
         const was = head === undefined ? undefined : parseState(head.detail);
         const dates = { created: was?.created ?? now, updated: now };
-        const state = { policy, ...dates, pending: was?.pending };
-        const changes = additionOf(states, { name, sealed, state });
+        // Recorded: nothing is left of an operation that had ended.
+        const state = { policy, ...dates, pending: undefined };
+        const pending = states.pending.head === undefined ? unchanged : gone;
+        const changes = { ...additionOf(states, { name, sealed, state }), pending };
         return { changes, result: changes.certificate.result };
       });
     });

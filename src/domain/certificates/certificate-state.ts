@@ -2,6 +2,7 @@
  * What is kept of certificates and of their pending operations besides the attributes of every version: JSON beside
  * them, in clear, since all of it is public; and what is sealed, which decides what may leave the server.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import type { KeySpec, PublicJwk } from '../../crypto/provider.ts';
 import type { ObjectVersion } from '../versioned/object-store.ts';
@@ -23,6 +24,8 @@ export interface CertificateState extends StoredPolicy {
 export interface CertificateMarks {
   readonly version: string;
   readonly mailed: boolean;
+  /** Whether contacts were told that no new version comes. */
+  readonly stalled?: boolean;
   /** A letter that did not go out is not tried again before this. */
   readonly mailAfter: number | undefined;
   readonly nearExpiry: boolean;
@@ -121,24 +124,28 @@ export function parsePending(text: string | undefined): PendingState {
   return { ...state, policy: fromJson(policy), error, tags, order };
 }
 
-/** What is sealed of an operation: its request with its length, and what its new key is sealed with as a key. */
-export function packPending(csr: string, key: SecretBytes): SecretBytes {
-  const request = Buffer.from(csr, 'base64');
+/** What an operation asks for: whoever can write to the database, and to nothing else, must not be able to change it. */
+type Asked = Pick<PendingState, 'csr' | 'policy'>;
+
+/** What is sealed of an operation: what it asks for, with its length, and what its new key is sealed with as a key. */
+export function packPending({ csr, policy }: Asked, key: SecretBytes): SecretBytes {
+  const asked = Buffer.from(JSON.stringify({ csr, policy }));
   const length = Buffer.alloc(4);
-  length.writeUInt32BE(request.length);
-  return new SecretBytes(Buffer.concat([length, request, key.exposeBytes()]));
+  length.writeUInt32BE(asked.length);
+  return new SecretBytes(Buffer.concat([length, asked, key.exposeBytes()]));
 }
 
 /**
- * Takes apart what `packPending` made; the key shares its bytes. Whoever can write to the database, and to nothing else,
- * gets no certificate for a key of his own: throws for another request than the one that was sealed.
+ * Takes apart what `packPending` made; the key shares its bytes. Throws where another request, or one by another policy,
+ * stands in clear than was sealed: no certificate is had for another key, other names or of another issuer.
  */
-export function unpackPending(csr: string, value: SecretBytes): SecretBytes {
+export function unpackPending({ csr, policy }: Asked, value: SecretBytes): SecretBytes {
   const { buffer, byteOffset, byteLength } = value.exposeBytes();
   const bytes = Buffer.from(buffer, byteOffset, byteLength);
   const end = 4 + bytes.readUInt32BE(0);
-  if (!bytes.subarray(4, end).equals(Buffer.from(csr, 'base64')))
-    throw new Error('the request of a pending certificate is not the one that was made with its key');
+  const sealed = JSON.parse(bytes.toString('utf8', 4, end)) as Asked;
+  if (!isDeepStrictEqual({ csr, policy }, { csr: sealed.csr, policy: fromJson(sealed.policy) }))
+    throw new Error('a pending certificate does not ask for what was sealed with its key');
   return new SecretBytes(bytes.subarray(end));
 }
 
@@ -146,6 +153,8 @@ export function unpackPending(csr: string, value: SecretBytes): SecretBytes {
 export interface CertificateDue {
   readonly renew: number | undefined;
   readonly mail: number | undefined;
+  /** When contacts are to be told that a new version is still on its way. */
+  readonly stalled: number | undefined;
   readonly nearExpiry: number | undefined;
   readonly expired: number | undefined;
 }
@@ -153,9 +162,18 @@ export interface CertificateDue {
 const nothingDue: CertificateDue = {
   renew: undefined,
   mail: undefined,
+  stalled: undefined,
   nearExpiry: undefined,
   expired: undefined,
 };
+
+/** Seconds that an operation is given in any case. */
+const patience = 3600;
+
+/** Half of the time that there is for a renewal: an order that is only ever put off has failed for nobody yet. */
+function stalledAt(renewAt: number, expires: number): number {
+  return Math.floor((renewAt + expires) / 2);
+}
 
 /** A disabled version is left alone: whoever disabled it does not wait for another one. */
 export function dueOf(state: CertificateState, current: ObjectVersion): CertificateDue {
@@ -164,10 +182,15 @@ export function dueOf(state: CertificateState, current: ObjectVersion): Certific
   if (!isIssued || !current.enabled || notBefore === undefined || expires === undefined) return nothingDue;
   const { renewAt, emailAt } = lifetimeDue(state.policy, { notBefore, expires });
   const marks = state.marks?.version === current.version ? state.marks : undefined;
-  const renew = state.pending === 'inProgress' ? undefined : renewAt;
+  const isOnItsWay = state.pending === 'inProgress';
+  const mailAfter = marks?.mailAfter ?? 0;
   return {
-    renew: renew === undefined ? undefined : Math.max(renew, state.renewAfter ?? 0),
-    mail: marks?.mailed || emailAt === undefined ? undefined : Math.max(emailAt, marks?.mailAfter ?? 0),
+    renew: isOnItsWay || renewAt === undefined ? undefined : Math.max(renewAt, state.renewAfter ?? 0),
+    mail: marks?.mailed || emailAt === undefined ? undefined : Math.max(emailAt, mailAfter),
+    stalled:
+      !isOnItsWay || marks?.stalled || renewAt === undefined
+        ? undefined
+        : Math.max(stalledAt(renewAt, expires), state.updated + patience, mailAfter),
     nearExpiry: marks?.nearExpiry ? undefined : expires - nearExpiry,
     expired: marks?.expired ? undefined : expires,
   };

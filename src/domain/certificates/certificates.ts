@@ -48,6 +48,7 @@ import { deleteFamily, purgeFamily, recoverFamily } from './family-deletion.ts';
 import { advanceIssuance, type IssuanceDeps } from './issuance.ts';
 import { beginIssuance } from './issuance-beginning.ts';
 import { wipeIssuer } from './issuers.ts';
+import { abandonOrder } from './ordering.ts';
 import { toOperation } from './pending-certificates.ts';
 import type { CertificatePlace } from './pending-operation.ts';
 import { badPolicy } from './policy-input.ts';
@@ -107,7 +108,10 @@ export function createCertificates(deps: CertificatesDeps): Certificates {
     },
     async delete(grant) {
       assertGranted(grant, actions.delete);
-      return bundled(grant, await deleteFamily(deps, grant));
+      const { found, interrupted } = await deleteFamily(deps, grant);
+      const place = { vault: grant.vault, name: found.head.name };
+      if (interrupted !== undefined) await abandonOrder(deps, place, interrupted);
+      return bundled(grant, found);
     },
     async getDeleted(grant) {
       assertGranted(grant, actions.getDeleted);

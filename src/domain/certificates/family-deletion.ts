@@ -8,9 +8,20 @@ import { nameOf } from '../versioned/versioned-objects.ts';
 import { changeFamily, isLinked, unchanged } from './certificate-family.ts';
 import { type CertificateDeps, certificateKind } from './certificate-objects.ts';
 import { isUnknownIssuer } from './certificate-policy.ts';
-import { parsePending } from './certificate-state.ts';
+import { formatPending, type PendingState, parsePending } from './certificate-state.ts';
+import { isRunning } from './pending-operation.ts';
 
-export async function deleteFamily(deps: CertificateDeps, grant: VaultGrant): Promise<HeadAndVersion> {
+/** What a deletion answers, and the operation that was in progress before it. */
+export interface DeletedFamily {
+  readonly found: HeadAndVersion;
+  readonly interrupted: PendingState | undefined;
+}
+
+/**
+ * Deletes all of it. An order that was under way is forgotten, so that nothing of it has to be kept up until the purge:
+ * it is the caller's to abandon, and begins anew if the certificate is recovered.
+ */
+export async function deleteFamily(deps: CertificateDeps, grant: VaultGrant): Promise<DeletedFamily> {
   const of = { name: nameOf(grant), vault: grant.vault, now: unixSeconds(deps.clock.now()) };
   const linked = (noun: Noun, state: ObjectState): ObjectChange<unknown> =>
     isLinked(state) && isLive(state) ? decideDeletion(noun, state, of) : unchanged;
@@ -18,18 +29,28 @@ export async function deleteFamily(deps: CertificateDeps, grant: VaultGrant): Pr
     const certificate = decideDeletion(certificateNoun, states.certificate, of);
     const { deletedAt, purgeAt } = certificate.result.head;
     const { head } = states.pending;
+    const interrupted = isRunning(states.pending) ? parsePending(head?.detail) : undefined;
     const pending: ObjectChange<unknown> =
       head === undefined
         ? unchanged
-        : { head: { ...head, deletedAt, purgeAt, dueAt: undefined }, result: undefined };
+        : {
+            head: {
+              ...head,
+              ...(interrupted && { detail: formatPending({ ...interrupted, ...notBegun }) }),
+              ...{ deletedAt, purgeAt, dueAt: undefined },
+            },
+            result: undefined,
+          };
     const changes = {
       ...{ certificate, pending },
       key: linked(keyNoun, states.key),
       secret: linked(secretNoun, states.secret),
     };
-    return { changes, result: certificate.result };
+    return { changes, result: { found: certificate.result, interrupted } };
   });
 }
+
+const notBegun = { order: undefined, error: undefined, failures: 0 };
 
 export async function recoverFamily(deps: CertificateDeps, grant: VaultGrant): Promise<HeadAndVersion> {
   const name = nameOf(grant);
@@ -48,7 +69,7 @@ export async function recoverFamily(deps: CertificateDeps, grant: VaultGrant): P
   });
 }
 
-/** An operation that was in progress goes on. */
+/** An operation that was in progress is, with an order of its own. */
 function recoveredOperation({ head }: ObjectState, now: number): ObjectChange<unknown> {
   if (head === undefined) return unchanged;
   const { status, policy } = parsePending(head.detail);

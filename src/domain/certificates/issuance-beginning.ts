@@ -114,7 +114,7 @@ async function writeBeginning(
     const blank = await sealVersion(deps, keys.certificate, first);
     const { exportable } = operation.policy.key;
     const packed = packMaterial(pair.material, { exportable, policy: undefined });
-    const value = packPending(operation.csr, packed);
+    const value = packPending(operation, packed);
     packed.wipe();
     const version = { ...first.version, enabled: true, detail: undefined };
     const material = await sealAndWipe(deps, keys.pending, { version, value });

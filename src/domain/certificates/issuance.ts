@@ -5,8 +5,6 @@
  */
 import { unixSeconds } from '../../core/clock.ts';
 import { Failure, isFailure } from '../../core/errors.ts';
-import type { Log } from '../../core/log.ts';
-import type { SecretBytes } from '../../core/secret-bytes.ts';
 import { createSelfSigned } from '../../crypto/x509/certificate-making.ts';
 import {
   type CertificateFacts,
@@ -19,24 +17,13 @@ import { withFreshKey } from '../versioned/sealed-versions.ts';
 import { assertNameFree, changeFamily, type Family } from './certificate-family.ts';
 import { withSigner } from './certificate-key-pair.ts';
 import type { CertificateDeps } from './certificate-objects.ts';
-import {
-  type CertificatePolicy,
-  contentOf,
-  isSelfIssuer,
-  isUnknownIssuer,
-  requestedContentOf,
-} from './certificate-policy.ts';
+import { type CertificatePolicy, contentOf, isSelfIssuer, isUnknownIssuer } from './certificate-policy.ts';
 import { formatPending, type PendingState, parsePending } from './certificate-state.ts';
-import type { ContactAddresses } from './contacts.ts';
 import { backdating, endOf } from './issuance-beginning.ts';
 import { type IssuedVersion, sealIssued } from './issued-version.ts';
-import {
-  type CertificateOrder,
-  type IssuerProvider,
-  OrderPostponed,
-  type OrderStep,
-} from './issuer-provider.ts';
-import { type OpenIssuer, type OrderIssuers, wipeIssuer } from './issuers.ts';
+import { OrderPostponed, type OrderStep } from './issuer-provider.ts';
+import { wipeIssuer } from './issuers.ts';
+import { abandonOrder, type OrderingDeps, orderedStep } from './ordering.ts';
 import {
   additionOf,
   type CertificatePlace,
@@ -48,13 +35,7 @@ import {
   writePending,
 } from './pending-operation.ts';
 
-export interface IssuanceDeps extends CertificateDeps {
-  readonly issuers: OrderIssuers;
-  /** By the provider's name as an issuer object says it; undefined for one that this server does not know. */
-  readonly providerOf: (name: string) => IssuerProvider | undefined;
-  readonly contacts: ContactAddresses;
-  readonly log: Log;
-}
+export interface IssuanceDeps extends CertificateDeps, OrderingDeps {}
 
 /** Whether who issues needs nobody else, so that what is asked for is issued within the request. */
 export async function isImmediate(
@@ -85,7 +66,7 @@ export async function advanceIssuance(deps: IssuanceDeps, place: CertificatePlac
   const ended = async (advanced: Advanced): Promise<Advanced> => {
     // Whoever ended it meanwhile did not know of what this step has put up.
     if (advanced.what === 'gone' && operation !== undefined)
-      await abandon(deps, place, { ...operation.state, order });
+      await abandonOrder(deps, place, { ...operation.state, order });
     return advanced;
   };
   try {
@@ -131,7 +112,7 @@ async function applyStep(
       const isWritten = await writePending(deps, place, {
         requestId: state.requestId,
         change: (was) => ({
-          next: { ...was, order: step.state, error: undefined, failures: 0 },
+          next: { ...was, order: step.state, error: step.why, failures: 0 },
           dueAt: now + step.seconds,
         }),
       });
@@ -177,61 +158,7 @@ async function nextStep(
     const der = await withSigner(deps, pair, (signer) => createSelfSigned(signer, { content, ...times }));
     return { kind: 'issued', chain: [der] };
   }
-  const { name } = policy.issuer;
-  const issuer = await deps.issuers.open(vault.id, name);
-  if (issuer === undefined) return refusedBy('IssuerNotFound', `There is no issuer ${name} any more.`);
-  try {
-    return await orderedStep(deps, { vault, state, issuer });
-  } finally {
-    wipeIssuer(issuer);
-  }
-}
-
-async function orderedStep(
-  deps: IssuanceDeps,
-  of: { vault: Vault; state: PendingState; issuer: OpenIssuer },
-): Promise<OrderStep> {
-  const { vault, issuer } = of;
-  if (!issuer.enabled) return refusedBy('IssuerDisabled', `The issuer ${issuer.name} is disabled.`);
-  const provider = deps.providerOf(issuer.provider);
-  if (provider === undefined)
-    return refusedBy('ProviderNotSupported', `This server knows no provider ${issuer.provider}.`);
-  const contacts = await deps.contacts.addressesOf(vault.id);
-  const step = await provider.advance(orderOf({ ...of, contacts }));
-  if ('keep' in step && step.keep !== undefined) await keepWith(deps, { vault, issuer, kept: step.keep });
-  return step;
-}
-
-async function keepWith(
-  deps: IssuanceDeps,
-  { vault, issuer, kept }: { vault: Vault; issuer: OpenIssuer; kept: SecretBytes },
-): Promise<void> {
-  try {
-    await deps.issuers.keep(vault.id, issuer, kept);
-  } finally {
-    kept.wipe();
-  }
-}
-
-function orderOf(of: {
-  vault: Vault;
-  state: PendingState;
-  issuer: OpenIssuer;
-  contacts: readonly string[];
-}): CertificateOrder {
-  const { vault, state, issuer, contacts } = of;
-  const { policy, csr, order } = state;
-  return {
-    ...{ vault, issuer, contacts },
-    request: Buffer.from(csr, 'base64'),
-    content: requestedContentOf(policy),
-    validityMonths: policy.x509.validityMonths,
-    state: order,
-  };
-}
-
-function refusedBy(code: string, message: string): OrderStep {
-  return { kind: 'failed', code, message };
+  return orderedStep(deps, vault, state);
 }
 
 /**
@@ -319,27 +246,6 @@ export async function endIssuance(
   of: Parameters<typeof endOperation>[2],
 ): Promise<PendingState | undefined> {
   const ended = await endOperation(deps, place, of);
-  if (ended !== undefined) await abandon(deps, place, ended);
+  if (ended !== undefined) await abandonOrder(deps, place, ended);
   return ended;
-}
-
-/** Tells the provider, as far as it listens. */
-async function abandon(
-  deps: IssuanceDeps,
-  { vault, name }: CertificatePlace,
-  state: PendingState,
-): Promise<void> {
-  const { policy, order } = state;
-  if (order === undefined || isSelfIssuer(policy.issuer) || isUnknownIssuer(policy.issuer)) return;
-  let issuer: OpenIssuer | undefined;
-  try {
-    issuer = await deps.issuers.open(vault.id, policy.issuer.name);
-    if (issuer === undefined) return;
-    await deps.providerOf(issuer.provider)?.abandon?.(orderOf({ vault, state, issuer, contacts: [] }));
-  } catch (error) {
-    const which = { vault: vault.name, certificate: name };
-    deps.log.warn('an order that has ended could not be abandoned', { ...which, error });
-  } finally {
-    wipeIssuer(issuer);
-  }
 }

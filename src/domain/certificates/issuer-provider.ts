@@ -29,9 +29,12 @@ export interface CertificateIssuer {
   readonly kept: SecretBytes | undefined;
 }
 
+/** What a provider has to know of the vault that orders. */
+export type OrderVault = Pick<Vault, 'id' | 'name'>;
+
 /** What a provider is given to go on with an order; nothing in it is kept by the provider. */
 export interface CertificateOrder {
-  readonly vault: Vault;
+  readonly vault: OrderVault;
   readonly issuer: CertificateIssuer;
   /** PKCS#10, DER. */
   readonly request: Uint8Array;
@@ -53,6 +56,8 @@ export type OrderStep =
       readonly state: string;
       readonly seconds: number;
       readonly keep?: SecretBytes;
+      /** What went wrong and is tried again; shown to callers. */
+      readonly why?: { readonly code: string; readonly message: string };
     }
   /** For good; what may go away by itself is thrown as `OrderPostponed`. */
   | { readonly kind: 'failed'; readonly code: string; readonly message: string };
@@ -79,6 +84,6 @@ export interface IssuerProvider {
   readonly isImmediate?: boolean;
   /** Does one bounded step; a crash between two steps loses at most one step's work. */
   advance(order: CertificateOrder): Promise<OrderStep>;
-  /** Best effort, after a cancel or a failure: removes what was put up for validation. */
+  /** Best effort, for an order that ends without its certificate: removes what was put up for validation. */
   abandon?(order: CertificateOrder): Promise<void>;
 }

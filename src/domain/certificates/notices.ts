@@ -60,6 +60,11 @@ export type RenewalFailedNoticeInput = NoticeInput & {
   readonly retryAt: number | undefined;
 };
 
+export type RenewalStalledNoticeInput = NoticeInput & {
+  /** Why its order was put off the last time; undefined while it only waits. */
+  readonly error: { readonly code: string; readonly message: string } | undefined;
+};
+
 const longestReason = 1000;
 
 /** Says that a version comes to its end, and whether another will take its place. Throws `RangeError` for no address. */
@@ -92,6 +97,21 @@ export function renewalFailedNotice(input: RenewalFailedNoticeInput): Message {
         : `It will be tried again, from ${utc(retryAt)} on.`,
     ]),
     id: messageId('renewal-failed', input),
+  };
+}
+
+/** Says that a new version was asked for and is not there yet, and why. Throws `RangeError` for no address. */
+export function renewalStalledNotice(input: RenewalStalledNoticeInput): Message {
+  const { certificate, error } = input;
+  return {
+    subject: `Certificate ${certificate} is not renewed yet, expires on ${utc(input.expires).slice(0, 10)}`,
+    text: letter(input, `The certificate ${certificate} is not renewed yet.`, [
+      error === undefined
+        ? 'Its issuer has not issued a new version yet.'
+        : `The last try was put off: ${oneLine(error.code)}: ${oneLine(error.message)}`,
+      'It is tried on and on, without another letter: somebody should look at why before it expires.',
+    ]),
+    id: messageId('renewal-stalled', input),
   };
 }
 

@@ -29,6 +29,7 @@ import { createObjectWriter } from '../../storage/objects.ts';
 import type { ObjectWriter } from '../versioned/object-store.ts';
 import { parseState } from './certificate-state.ts';
 import { type IssuerProvider, OrderPostponed } from './issuer-provider.ts';
+import { NotDelivered } from './notices.ts';
 
 let opened: CertificateDomain | undefined;
 afterEach(async () => {
@@ -161,6 +162,22 @@ describe('an order', () => {
     expect((await pendingOf(domain)).error?.code).toBe('internalError');
   });
 
+  test.each([
+    ['names', 'CN=quick', 'CN=bank.example.com'],
+    ['validity', '"validityMonths":12', '"validityMonths":120'],
+    ['rights', '"ca":false', '"ca":true'],
+    ['issuer', '"name":"issuer"', '"name":"Self"'],
+  ])('whose %s are others in the database than were asked for is not sent', async (_what, was, is) => {
+    const { provider, orders } = scripted();
+    const domain = await orderWith(provider);
+    await rewriteHead(domain, 'pendingcertificates', (text) => text.replace(was, is));
+    expect(await domain.runOrders()).toEqual([]);
+    expect(orders).toEqual([]);
+    expect((await pendingOf(domain)).error?.code).toBe('internalError');
+    const { certificate } = await domain.stored('c');
+    expect(certificate?.versions.map(({ enabled }) => enabled)).toEqual([false]);
+  });
+
   test('fails where its issuer is disabled by then', async () => {
     const { provider, orders } = scripted();
     const domain = await orderWith(provider);
@@ -243,16 +260,56 @@ describe('an order', () => {
     expect(certificate?.versions.map(({ enabled }) => enabled)).toEqual([false]);
   });
 
-  test('of a certificate that was deleted and recovered goes on from where it was', async () => {
-    const { provider, orders } = scripted(waiting('one'), waiting('two'));
+  test('of a certificate that is deleted is abandoned, and begins anew where that is recovered', async () => {
+    const { provider, orders, abandoned } = scripted(waiting('one'), waiting('two'));
     const domain = await orderWith(provider);
     await domain.runOrders();
     await deleteElsewhere(domain);
+    // Before a purge, however it comes: nothing is up any more that it would have to take away.
+    expect(abandoned.map(({ state }) => state)).toEqual(['one']);
     expect(await domain.runOrders()).toEqual([]);
     await expect(pendingOf(domain)).rejects.toMatchObject({ kind: 'pendingCertificateNotFound' });
     await domain.certificates.recover(domain.grant(actions.recover, 'c'));
     await domain.runOrders();
-    expect(orders.map(({ state }) => state)).toEqual([undefined, 'one']);
+    expect(orders.map(({ state }) => state)).toEqual([undefined, undefined]);
+    expect((await pendingOf(domain)).csr).not.toBe('');
+    expect(abandoned).toHaveLength(1);
+  });
+
+  test('is abandoned where its vault is purged, and no other', async () => {
+    const { provider, abandoned } = scripted(waiting('one'), issue);
+    const domain = await orderWith(provider);
+    await domain.runOrders();
+    await domain.create('done', ordered);
+    await domain.create('byhand', quickPolicy({ issuer: { name: 'Unknown' } }));
+    setTo(domain, domain.now() + 1);
+    await domain.abandonOrders();
+    expect(abandoned.map(({ state }) => state)).toEqual(['one']);
+  });
+
+  test('that somebody ends by a certificate of his own leaves nothing up', async () => {
+    const { provider, abandoned } = scripted(waiting('one'));
+    const domain = await orderWith(provider);
+    await domain.runOrders();
+    const request = Buffer.from((await pendingOf(domain)).csr, 'base64');
+    const sans = { emails: [], dnsNames: [], upns: [], uris: [], ipAddresses: [] };
+    const content = { subject: 'CN=quick', sans, keyUsage: [], ekus: [], ca: false };
+    const chain = await (await outsideAuthority(domain.clock)).issue({ request, content });
+    await domain.pending.merge(domain.grant(actions.create, 'c'), {
+      ...{ enabled: undefined, tags: undefined },
+      x5c: chain.map((der) => Buffer.from(der).toString('base64')),
+    });
+    expect(abandoned.map(({ state }) => state)).toEqual(['one']);
+  });
+
+  test('whose provider says what went wrong shows it until the next step', async () => {
+    const why = { code: 'connection', message: 'nobody there' };
+    const { provider } = scripted(() => ({ kind: 'waiting', state: 'one', seconds: 0, why }), waiting('two'));
+    const domain = await orderWith(provider);
+    await domain.runOrders();
+    expect(await pendingOf(domain)).toMatchObject({ status: 'inProgress', error: why });
+    await domain.runOrders();
+    expect((await pendingOf(domain)).error).toBeUndefined();
   });
 
   test('waits where somebody has made a key of its name, and goes on when that is gone', async () => {
@@ -299,6 +356,68 @@ describe('renewal with an issuer', () => {
     expect(whats(await domain.runOrders())).toEqual(['issued']);
     expect(await domain.versionsOf('c')).toHaveLength(2);
     expect((await domain.get('c')).version.version).not.toBe(old.version.version);
+  });
+
+  test.each([
+    [
+      'put off',
+      () => Promise.reject(new OrderPostponed('away', 'Nobody\r\nanswers.')),
+      /away: Nobody answers\./,
+    ],
+    ['kept waiting', waiting('one', 3600), /has not issued a new version yet/],
+  ])('that is only ever %s is told of once, when half of its time is over', async (_what, again, reason) => {
+    const { letters, mailer } = letterBox();
+    const { provider } = scripted(issue, ...Array<typeof again>(3).fill(again), issue);
+    const domain = await dueWith(provider, { mailer });
+    await domain.setContacts('ops@example.com');
+    const old = await domain.get('c');
+    expect(whats(await domain.runCertificates())).toEqual(['renewing']);
+    expect(whats(await domain.runOrders())).toEqual([]);
+    // It is renewed after half of its life, and told of after three quarters.
+    setTo(domain, partOf(old, 75) - 1);
+    expect(whats(await domain.runOrders())).toEqual([]);
+    expect(whats(await domain.runCertificates())).toEqual(['nearExpiry']);
+    setTo(domain, partOf(old, 75));
+    expect(whats(await domain.runCertificates())).toEqual(['stalled']);
+    expect(letters.map(({ to }) => to)).toEqual([['ops@example.com']]);
+    expect(letters[0]?.subject).toContain('Certificate c is not renewed yet');
+    expect(letters[0]?.text).toMatch(reason);
+    setTo(domain, partOf(old, 90));
+    expect(whats(await domain.runOrders())).toEqual([]);
+    expect(await domain.runCertificates()).toEqual([]);
+    expect(letters).toHaveLength(1);
+    setTo(domain, domain.now() + 3600);
+    expect(whats(await domain.runOrders())).toEqual(['issued']);
+  });
+
+  test('that nobody could be told of yet is told of later', async () => {
+    const refusals: Error[] = [new NotDelivered('away', { postponed: ['ops@example.com'], refused: [] })];
+    const { letters, mailer } = letterBox(() => refusals.shift());
+    const { provider } = scripted(issue, waiting('one'));
+    const domain = await dueWith(provider, { mailer });
+    await domain.setContacts('ops@example.com');
+    await domain.runCertificates();
+    setTo(domain, partOf(await domain.get('c'), 75));
+    expect(whats(await domain.runCertificates())).toEqual(['nearExpiry']);
+    setTo(domain, domain.now() + 899);
+    expect(whats(await domain.runCertificates())).not.toContain('stalled');
+    setTo(domain, domain.now() + 1);
+    expect(whats(await domain.runCertificates())).toEqual(['stalled']);
+    expect(letters).toHaveLength(1);
+  });
+
+  test('that has begun late is given an hour before anybody is told of it', async () => {
+    const { letters, mailer } = letterBox();
+    const { provider } = scripted(issue, waiting('one'));
+    const domain = await dueWith(provider, { mailer });
+    await domain.setContacts('ops@example.com');
+    setTo(domain, partOf(await domain.get('c'), 95));
+    expect(whats(await domain.runCertificates())).toEqual(['nearExpiry', 'renewing']);
+    setTo(domain, domain.now() + 3599);
+    expect(await domain.runCertificates()).toEqual([]);
+    setTo(domain, domain.now() + 1);
+    expect(whats(await domain.runCertificates())).toEqual(['stalled']);
+    expect(letters).toHaveLength(1);
   });
 
   test('that fails is tried again later, and contacts are told of each failure', async () => {

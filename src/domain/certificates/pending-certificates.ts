@@ -11,6 +11,7 @@ import { isUnknownIssuer } from './certificate-policy.ts';
 import { formatState, type PendingState, parsePending, parseState } from './certificate-state.ts';
 import type { PendingCertificates, PendingOperation, ShownCertificate } from './certificate-types.ts';
 import { endIssuance, finishIssuance, type IssuanceDeps } from './issuance.ts';
+import { abandonOrder } from './ordering.ts';
 import { type CertificatePlace, type OpenOperation, openOperation } from './pending-operation.ts';
 
 export function createPendingCertificates(deps: IssuanceDeps): PendingCertificates {
@@ -129,6 +130,7 @@ async function merge(
     const operation: OpenOperation = { ...open, state: { ...open.state, enabled, tags, isRenewal: false } };
     const found = await finishIssuance(deps, place, { operation, chain, leaf, facts });
     if (found === undefined) throw await whyNotMerged(deps, grant);
+    await abandonOrder(deps, place, open.state);
     return toBundle(found, Buffer.from(facts.der).toString('base64'));
   } finally {
     open.pair.material.wipe();

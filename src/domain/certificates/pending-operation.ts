@@ -58,12 +58,7 @@ export async function openOperation(
   if (state.status !== 'inProgress') return undefined;
   const value = await unsealVersion(deps, key, found.version);
   if (value === undefined) return undefined;
-  const { material, exportable } = unpackMaterial(unpackPending(state.csr, value));
-  // Where the row says that the key may leave and the seal does not, the seal is right.
-  const policy = exportable
-    ? state.policy
-    : { ...state.policy, key: { ...state.policy.key, exportable: false } };
-  return { state: { ...state, policy }, pair: { key: state.key, material } };
+  return { state, pair: { key: state.key, material: unpackMaterial(unpackPending(state, value)).material } };
 }
 
 export function isInProgress(): Failure {

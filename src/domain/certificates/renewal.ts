@@ -25,7 +25,14 @@ import {
 import { type Advanced, advanceIssuance, type IssuanceDeps, isImmediate } from './issuance.ts';
 import { beginIssuance } from './issuance-beginning.ts';
 import { lifetimeDue } from './lifetime.ts';
-import { expiryNotice, type Mailer, type Message, NotDelivered, renewalFailedNotice } from './notices.ts';
+import {
+  expiryNotice,
+  type Mailer,
+  type Message,
+  NotDelivered,
+  renewalFailedNotice,
+  renewalStalledNotice,
+} from './notices.ts';
 import { type CertificatePlace, waitAfter } from './pending-operation.ts';
 
 export interface RenewalDeps extends IssuanceDeps {
@@ -42,7 +49,15 @@ export interface DueCertificate {
   readonly name: string;
   /** The version that it was done for, or that came of it. */
   readonly version: string;
-  readonly what: 'renewing' | 'issued' | 'notIssued' | 'mailed' | 'nearExpiry' | 'expired' | 'failed';
+  readonly what:
+    | 'renewing'
+    | 'issued'
+    | 'notIssued'
+    | 'mailed'
+    | 'stalled'
+    | 'nearExpiry'
+    | 'expired'
+    | 'failed';
   readonly error?: unknown;
 }
 
@@ -111,6 +126,9 @@ async function runDue(
   const marks = { ...noMarks(version), ...(state.marks?.version === version.version && state.marks) };
   const isTold = isDue(due.mail, now) && (await tellOfExpiry(deps, place, { state, version }));
   if (isTold) done.push({ ...which, what: 'mailed' });
+  const isStalled = isDue(due.stalled, now) && (await tellOfStall(deps, place, version));
+  if (isStalled) done.push({ ...which, what: 'stalled' });
+  const isUnsent = (isDue(due.mail, now) && !isTold) || (isDue(due.stalled, now) && !isStalled);
   if (isDue(due.nearExpiry, now) && !isDue(due.expired, now)) done.push({ ...which, what: 'nearExpiry' });
   if (isDue(due.expired, now)) done.push({ ...which, what: 'expired' });
   const isMarked = await mark(deps, place, {
@@ -118,7 +136,8 @@ async function runDue(
     marks: {
       ...marks,
       mailed: marks.mailed || isTold,
-      mailAfter: isDue(due.mail, now) && !isTold ? now + mailPause : undefined,
+      stalled: marks.stalled || isStalled,
+      mailAfter: isUnsent ? now + mailPause : undefined,
       nearExpiry: marks.nearExpiry || isDue(due.nearExpiry, now),
       expired: marks.expired || isDue(due.expired, now),
     },
@@ -131,7 +150,7 @@ async function runDue(
 const mailPause = 900;
 
 function noMarks({ version }: ObjectVersion): CertificateMarks {
-  return { version, mailed: false, mailAfter: undefined, nearExpiry: false, expired: false };
+  return { version, mailed: false, stalled: false, mailAfter: undefined, nearExpiry: false, expired: false };
 }
 
 /** Writes what was done, and when there is something to do again. False if the certificate has another version by now. */
@@ -210,6 +229,20 @@ async function tellOfExpiry(
   const about = { vaultHost: deps.hostOf(vault), certificate: name, version: version.version, expires };
   const now = unixSeconds(deps.clock.now());
   return send(deps, { vault, name }, () => expiryNotice({ ...about, renewAt, now }));
+}
+
+/** The same for a new version that should have been there by now. */
+async function tellOfStall(
+  deps: RenewalDeps,
+  { vault, name }: CertificatePlace,
+  { version, expires = 0 }: ObjectVersion,
+): Promise<boolean> {
+  const head = await deps.reader.head(familyKeys(vault.id, name).pending);
+  const operation = head && parsePending(head.detail);
+  // What has ended since has had its own consequences.
+  if (operation?.status !== 'inProgress') return true;
+  const about = { vaultHost: deps.hostOf(vault), certificate: name, version, expires };
+  return send(deps, { vault, name }, () => renewalStalledNotice({ ...about, error: operation.error }));
 }
 
 async function tellOfFailure(

@@ -28,9 +28,12 @@ export interface DeletedVaults {
 interface Deps {
   readonly store: VaultStore;
   readonly clock: Clock;
+  /** Ends what a vault's objects have under way elsewhere, while it can still be read. */
+  readonly beforePurge?: (vault: VaultRecord) => Promise<void>;
 }
 
-export function createDeletedVaults({ store, clock }: Deps): DeletedVaults {
+export function createDeletedVaults(deps: Deps): DeletedVaults {
+  const { store, clock } = deps;
   const get = async ({ subscriptionId, location, name }: DeletedVaultId): Promise<DeletedVault> => {
     const record = await store.byName(foldCase(name));
     if (record?.subscriptionId !== subscriptionId || !isRecoverable(record, clock))
@@ -45,12 +48,12 @@ export function createDeletedVaults({ store, clock }: Deps): DeletedVaults {
     },
     get,
     async purge(at) {
-      const { id } = await get(at);
-      const begun = await store.beginPurge({ id, now: clock.now(), atWish: true });
+      const vault = await get(at);
+      const begun = await store.beginPurge({ id: vault.id, now: clock.now(), atWish: true });
       if (begun === 'absent') throw deletedVaultNotFound(at.name);
       if (begun === 'protected')
         throw new Failure('methodNotAllowed', "Operation 'DeletedVaultPurge' is not allowed.");
-      await purgeWhole(store, id);
+      await purgeWhole(deps, vault);
     },
   };
 }
@@ -63,13 +66,14 @@ function isRecoverable(record: VaultRecord, clock: Clock): record is DeletedVaul
  * Removes every vault whose time has come, and what a purge that was cut short has left; answers which are gone. One that
  * fails does not hold up the others, and is thrown at the end. Under a fence where the store is under one.
  */
-export async function* purgeDueVaults({ store, clock }: Deps): AsyncGenerator<VaultRecord> {
+export async function* purgeDueVaults(deps: Deps): AsyncGenerator<VaultRecord> {
+  const { store, clock } = deps;
   const failures: unknown[] = [];
   for (const vault of await store.due(clock.now())) {
     try {
       const begun = await store.beginPurge({ id: vault.id, now: clock.now(), atWish: false });
       if (begun !== 'begun') continue;
-      await purgeWhole(store, vault.id);
+      await purgeWhole(deps, vault);
     } catch (error) {
       failures.push(error);
       continue;
@@ -79,6 +83,7 @@ export async function* purgeDueVaults({ store, clock }: Deps): AsyncGenerator<Va
   if (failures.length > 0) throw failures[0];
 }
 
-async function purgeWhole(store: VaultStore, id: string): Promise<void> {
-  while (!(await store.purgeSome(id)));
+async function purgeWhole({ store, beforePurge }: Deps, vault: VaultRecord): Promise<void> {
+  await beforePurge?.(vault);
+  while (!(await store.purgeSome(vault.id)));
 }
