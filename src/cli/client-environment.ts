@@ -17,6 +17,7 @@ export interface ClientEnvironment {
   readonly clientSecret?: string;
   readonly identityEndpoint?: string;
   readonly identityHeader?: string;
+  readonly imdsEndpoint?: string;
 }
 
 /** Variables to set, and with `undefined` those to unset since they would lead elsewhere. */
@@ -32,6 +33,7 @@ export function clientVariables(
     ...proxyVariables(from),
     ...trustVariables(from, inherited),
     ...identityVariables(from, as),
+    ...terraformVariables(from, as),
     // The command line would use its sign-ins at Azure here, by the names that are the same, and send us its tokens.
     AZURE_CONFIG_DIR: inherited.AZURE_CONFIG_DIR ?? from.azureConfig,
   };
@@ -113,5 +115,46 @@ function identityVariables(from: ClientEnvironment, as: 'servicePrincipal' | 'ma
     AZURE_TENANT_ID: from.tenantId,
     AZURE_CLIENT_ID: from.clientId,
     AZURE_CLIENT_SECRET: from.clientSecret,
+  };
+}
+
+/** Variables that would have Terraform sign in otherwise, or elsewhere. */
+const otherTerraformSignIns: Variables = {
+  ARM_CLIENT_ID_FILE_PATH: undefined,
+  ARM_CLIENT_SECRET_FILE_PATH: undefined,
+  ARM_CLIENT_CERTIFICATE: undefined,
+  ARM_CLIENT_CERTIFICATE_PATH: undefined,
+  ARM_CLIENT_CERTIFICATE_PASSWORD: undefined,
+  ARM_USE_OIDC: undefined,
+  ARM_USE_AKS_WORKLOAD_IDENTITY: undefined,
+  ARM_AUXILIARY_TENANT_IDS: undefined,
+  ARM_ENVIRONMENT: undefined,
+  ARM_METADATA_HOSTNAME: undefined,
+};
+
+/** Terraform's azurerm provider and backend have names of their own for all of it. */
+function terraformVariables(from: ClientEnvironment, as: 'servicePrincipal' | 'managedIdentity'): Variables {
+  const always = {
+    ARM_SUBSCRIPTION_ID: from.subscriptionId,
+    // Its library waits ten seconds before it looks whether work is done, which here it is when it is answered.
+    GO_AZURE_SDK_SKIP_POLLING_DELAY: 'true',
+  };
+  const signIn = { ...otherTerraformSignIns, ...always, ARM_TENANT_ID: from.tenantId };
+  if (as === 'managedIdentity') {
+    return {
+      ...signIn,
+      ARM_CLIENT_ID: undefined,
+      ARM_CLIENT_SECRET: undefined,
+      ARM_USE_MSI: 'true',
+      ARM_MSI_ENDPOINT: from.imdsEndpoint,
+    };
+  }
+  if (from.clientId === undefined || from.clientSecret === undefined) return always;
+  return {
+    ...signIn,
+    ARM_CLIENT_ID: from.clientId,
+    ARM_CLIENT_SECRET: from.clientSecret,
+    ARM_USE_MSI: undefined,
+    ARM_MSI_ENDPOINT: undefined,
   };
 }

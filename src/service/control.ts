@@ -1,6 +1,6 @@
 /** The operator's operations over the built core. */
 import { type Control, localControl } from '../api/control/socket.ts';
-import { appServicePath } from '../api/login/managed-identity.ts';
+import { appServicePath, imdsPath } from '../api/login/managed-identity.ts';
 import { Failure } from '../core/errors.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { fileProtection, ProtectorFailure, passphraseProtection } from '../crypto/root-key/protector.ts';
@@ -108,6 +108,7 @@ async function clientEnvironment(tools: Tools, data: Data, core: Core): Promise<
     clientId: dev?.clientId,
     clientSecret: dev?.clientSecret,
     identityEndpoint: local === undefined ? undefined : `${local}${appServicePath}`,
+    imdsEndpoint: local === undefined ? undefined : `${local}${imdsPath}`,
     identityHeader: local === undefined ? undefined : (await identityHeader(tools, data)).exposeText(),
   };
 }

@@ -89,6 +89,12 @@ const otherSignIns = {
   IDENTITY_ENDPOINT: 'http://127.0.0.1:1',
   IDENTITY_HEADER: 'x',
   AZURE_POD_IDENTITY_AUTHORITY_HOST: 'http://127.0.0.1:1',
+  ARM_CLIENT_CERTIFICATE_PATH: '/nowhere.pfx',
+  ARM_USE_OIDC: 'true',
+  ARM_USE_MSI: 'true',
+  ARM_MSI_ENDPOINT: 'http://127.0.0.1:1',
+  ARM_ENVIRONMENT: 'china',
+  ARM_METADATA_HOSTNAME: 'management.example.org',
 };
 
 test.concurrent('the variables of other sign-ins are really unset, others passed on', async () => {

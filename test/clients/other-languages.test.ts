@@ -137,6 +137,8 @@ test('every ecosystem is given the proxy, the authority and the identity in its 
   for (const name of ['AZURE_TENANT_ID', 'AZURE_CLIENT_ID', 'AZURE_CLIENT_SECRET', 'AZURE_SUBSCRIPTION_ID']) {
     expect(set[name]).toMatch(/^\S{30,}$/);
   }
+  for (const name of ['TENANT_ID', 'CLIENT_ID', 'CLIENT_SECRET', 'SUBSCRIPTION_ID'])
+    expect(set[`ARM_${name}`]).toBe(set[`AZURE_${name}`]);
   const java = set.JAVA_TOOL_OPTIONS?.split(' ');
   expect(java).toContain(`-Dhttps.proxyPort=${server.localPort}`);
   expect(java).toContain(`-Djavax.net.ssl.trustStore=${join(folder.path, 'ca.p12')}`);
@@ -155,6 +157,7 @@ test('the managed identity’s variables hold no client secret', async () => {
   expect(set.IDENTITY_ENDPOINT).toMatch(new RegExp(`^http://127\\.0\\.0\\.1:${server.localPort}/`));
   expect(set.IDENTITY_HEADER).toMatch(/^\S{40,}$/);
   expect([set.MSI_ENDPOINT, set.MSI_SECRET]).toEqual([set.IDENTITY_ENDPOINT, set.IDENTITY_HEADER]);
+  expect(set).toMatchObject({ ARM_CLIENT_SECRET: null, ARM_CLIENT_ID: null, ARM_USE_MSI: 'true' });
 });
 
 test('Java opens the trust store that it is told of', async ({ skip }) => {

@@ -134,8 +134,14 @@ describe('sizes, exponents and curves', () => {
     expect([reply.status, reply.json.key.crv]).toEqual([200, 'P-256K']);
   });
 
+  test('the usual curve for "", which Terraform’s azurerm provider sends when there is none', async () => {
+    const reply = await call('POST', '/keys/ec/create', { kty: 'EC', crv: '' });
+    expect([reply.status, reply.json.key.crv]).toEqual([200, 'P-256']);
+    expect((await call('POST', '/keys/rsa/create', { kty: 'RSA', crv: '' })).status).toBe(200);
+  });
+
   test.each([
-    '',
+    ' ',
     'p-256',
     'P256',
     'P-192',

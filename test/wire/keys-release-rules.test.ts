@@ -100,6 +100,19 @@ describe('the rules', () => {
     expect((await there('GET', '/keys/premium-only')).status).toBe(404);
   });
 
+  test('take a document in base64 with its padding, as Terraform’s azurerm provider sends it', async () => {
+    const sent: string[] = [];
+    for (const equals of ['a', 'aa', 'aaa', '???>>>~~~ÿÿ']) {
+      const data = Buffer.from(policy(equals), 'base64url').toString('base64');
+      sent.push(data);
+      const made = await call('POST', '/keys/padded/create', exportable(data));
+      expect([made.status, made.json.release_policy?.data]).toEqual([200, policy(equals)]);
+    }
+    // Each length of padding, and each digit that the two alphabets write differently.
+    for (const digits of [/[^=]$/, /[^=]=$/, /==$/, /\+/, /\//])
+      expect(sent.join('\n')).toMatch(RegExp(digits, 'm'));
+  });
+
   test('refuse a policy that is not in the grammar, saying why', async () => {
     const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const anyOf = [{ authority: authority.url, allOf: [condition] }];

@@ -7,7 +7,8 @@ import { createDecipheriv } from 'node:crypto';
 import type { AlgorithmIdentifier, EncryptedContentInfo } from 'pkijs';
 import { Failure } from '../../core/errors.ts';
 import { decryptRc2, Rc2Missing } from '../software/rc2.ts';
-import { derivePkcs12, pkcs12Purpose, spendWork, type WorkBudget } from './pkcs12-kdf.ts';
+import { derivePkcs12, pkcs12Purpose, pkcs12Sha1, spendWork, type WorkBudget } from './pkcs12-kdf.ts';
+import { tripleDesOid } from './pkcs12-oids.ts';
 
 /** What opens one file: the password in the two encodings that PKCS#12 mixes, and the work still allowed. */
 export interface Pkcs12Opener {
@@ -31,12 +32,11 @@ interface LegacyInput {
 
 /** RFC 7292 appendix C, all over SHA-1. Its two rows with RC4 are in no file that is still about. */
 const legacySchemes: Readonly<Record<string, LegacyScheme>> = {
-  '1.2.840.113549.1.12.1.3': { keyLength: 24, decrypt: (input) => decryptDes('des-ede3-cbc', input) },
+  [tripleDesOid]: { keyLength: 24, decrypt: (input) => decryptDes('des-ede3-cbc', input) },
   '1.2.840.113549.1.12.1.4': { keyLength: 16, decrypt: (input) => decryptDes('des-ede-cbc', input) },
   '1.2.840.113549.1.12.1.5': { keyLength: 16, decrypt: decryptRc2 },
   '1.2.840.113549.1.12.1.6': { keyLength: 5, decrypt: decryptRc2 },
 };
-const legacyDigest = { name: 'sha1', block: 64, output: 20 } as const;
 const legacyIvLength = 8;
 
 const pbes2Oid = '1.2.840.113549.1.5.13';
@@ -85,7 +85,7 @@ async function decryptLegacy(
   content: EncryptedContentInfo,
 ): Promise<Uint8Array> {
   const { salt, iterations } = parseLegacyParameters(content.contentEncryptionAlgorithm);
-  const input = { digest: legacyDigest, password: opener.passwordPkcs12, salt, iterations };
+  const input = { digest: pkcs12Sha1, password: opener.passwordPkcs12, salt, iterations };
   const key = await derivePkcs12(opener.budget, {
     ...input,
     purpose: pkcs12Purpose.key,

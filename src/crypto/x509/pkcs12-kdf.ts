@@ -6,6 +6,7 @@
 import { hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Failure } from '../../core/errors.ts';
+import { sha1Oid, sha256Oid } from './pkcs12-oids.ts';
 
 /** A hash for PKCS#12 key derivation: Node's name, input block and output in octets (`v` and `u` in the RFC). */
 export interface Pkcs12Digest {
@@ -14,10 +15,13 @@ export interface Pkcs12Digest {
   readonly output: 20 | 32 | 48 | 64;
 }
 
+export const pkcs12Sha1 = { name: 'sha1', block: 64, output: 20 } as const satisfies Pkcs12Digest;
+export const pkcs12Sha256 = { name: 'sha256', block: 64, output: 32 } as const satisfies Pkcs12Digest;
+
 /** Digests by object identifier (RFC 8017 appendix B.1). */
 export const pkcs12Digests: Readonly<Record<string, Pkcs12Digest>> = {
-  '1.3.14.3.2.26': { name: 'sha1', block: 64, output: 20 },
-  '2.16.840.1.101.3.4.2.1': { name: 'sha256', block: 64, output: 32 },
+  [sha1Oid]: pkcs12Sha1,
+  [sha256Oid]: pkcs12Sha256,
   '2.16.840.1.101.3.4.2.2': { name: 'sha384', block: 128, output: 48 },
   '2.16.840.1.101.3.4.2.3': { name: 'sha512', block: 128, output: 64 },
 };

@@ -154,8 +154,34 @@ describe('writePfx, read by the PKCS#12 library', () => {
       const pfx = await write(material('P-256'), password);
       return pkijs.PFX.fromBER(Uint8Array.from(pfx.exposeBytes())).macData?.iterations;
     };
-    expect(await iterations('')).toBe(1000);
+    expect(await iterations('')).toBe(1);
     expect(await iterations('secret')).toBe(100_000);
+  });
+
+  test('without a password it is in the form that every reader knows, with one in AES', async () => {
+    const { PFX, AuthenticatedSafe, EncryptedData, SafeContents, PKCS8ShroudedKeyBag } = pkijs;
+    const forms = async (password: string) => {
+      const octets = Uint8Array.from((await write(material('P-256'), password)).exposeBytes());
+      const pfx = PFX.fromBER(octets);
+      const { safeContents } = AuthenticatedSafe.fromBER(pfx.authSafe.content.getValue());
+      const [certificates, clear] = safeContents;
+      const { encryptedContentInfo } = new EncryptedData({ schema: certificates?.content });
+      const [bag] = SafeContents.fromBER(clear?.content.getValue()).safeBags;
+      const key = new PKCS8ShroudedKeyBag({ schema: bag?.bagValue.toSchema() });
+      return {
+        // Go's reader takes no other number.
+        parts: safeContents.length,
+        mac: pfx.macData?.mac.digestAlgorithm.algorithmId,
+        certificates: encryptedContentInfo.contentEncryptionAlgorithm.algorithmId,
+        key: key.encryptionAlgorithm.algorithmId,
+      };
+    };
+    const tripleDes = '1.2.840.113549.1.12.1.3';
+    const everybodys = { parts: 2, mac: '1.3.14.3.2.26', certificates: tripleDes, key: tripleDes };
+    expect(await forms('')).toEqual(everybodys);
+    const pbes2 = '1.2.840.113549.1.5.13';
+    const strong = { parts: 2, mac: '2.16.840.1.101.3.4.2.1', certificates: pbes2, key: pbes2 };
+    expect(await forms('secret')).toEqual(strong);
   });
 
   test('it is DER: no part of indefinite length, no string in pieces', async () => {

@@ -1,11 +1,19 @@
 /**
  * PKCS#12 (PFX, RFC 7292) and PEM of a certificate with its chain and, unless it stays here, its private key: what a client
- * downloads. The PFX is one that OpenSSL 1.1 and later, Java 8u301 and later, and Windows 10 1709 and later read: AES-256
- * in CBC mode and PBKDF2 with HMAC-SHA-256 (RFC 8018), a MAC with SHA-256.
+ * downloads. The PFX has one of two protections: that which every reader knows, for the empty password, and for any other
+ * AES-256.
  */
-import { createHash, createHmac, webcrypto } from 'node:crypto';
+import { createCipheriv, createHash, createHmac, webcrypto } from 'node:crypto';
 import type { OctetString } from 'asn1js';
-import type { Attribute, ContentInfo, CryptoEngine, EncryptedContentInfo, MacData, SafeBag } from 'pkijs';
+import type {
+  AlgorithmIdentifier,
+  Attribute,
+  ContentInfo,
+  CryptoEngine,
+  EncryptedContentInfo,
+  MacData,
+  SafeBag,
+} from 'pkijs';
 import type { Random } from '../../core/random.ts';
 import { SecretBytes } from '../../core/secret-bytes.ts';
 import { certificatePem, privateKeyPem } from './pem.ts';
@@ -13,14 +21,19 @@ import {
   derivePkcs12,
   encodePkcs12Password,
   newWorkBudget,
-  pkcs12Digests,
+  type Pkcs12Digest,
   pkcs12Purpose,
+  pkcs12Sha1,
+  pkcs12Sha256,
 } from './pkcs12-kdf.ts';
 import {
   certBagOid,
   friendlyNameOid,
   localKeyIdOid,
+  sha1Oid,
+  sha256Oid,
   shroudedKeyBagOid,
+  tripleDesOid,
   x509CertificateOid,
 } from './pkcs12-oids.ts';
 
@@ -42,24 +55,42 @@ export interface PfxInput extends CertificateFile {
   readonly random: Random;
 }
 
-const sha256Oid = '2.16.840.1.101.3.4.2.1';
+/** How a file's parts are encrypted, and with which digest its MAC is made. */
+interface Protection {
+  readonly iterations: number;
+  readonly macOid: string;
+  readonly macDigest: Pkcs12Digest;
+  readonly encrypt: (writer: Writer, content: ArrayBuffer) => Promise<Encrypted>;
+}
 
 /**
- * The least that NIST SP 800-132 §5.2 allows, and OpenSSL in FIPS mode with it: against an empty password, which everyone
- * knows, any more would cost readers time and attackers nothing.
+ * Everyone knows the empty password, so that nothing protects, iterations least of all, and all that counts is who can
+ * read it: RFC 7292 appendix C, which is all that Go's `golang.org/x/crypto` (in Azure's own library for Go and in
+ * Terraform's azurerm provider), Java before 8u301 and Windows before 10 1709 read.
  */
-const leastIterations = 1000;
+const everybodys: Protection = {
+  iterations: 1,
+  macOid: sha1Oid,
+  macDigest: pkcs12Sha1,
+  encrypt: encryptTripleDes,
+};
+
 /** For the password of a person: ten times Java's count, a tenth of a second each for the MAC and for each part. */
-const manyIterations = 100_000;
+const strong: Protection = {
+  iterations: 100_000,
+  macOid: sha256Oid,
+  macDigest: pkcs12Sha256,
+  encrypt: encryptAes,
+};
+
 /** Octets, as NIST SP 800-132 §5.1 asks for at least. */
 const saltLength = 16;
 
 /** What the parts of one file have in common. */
 interface Writer {
-  readonly engine: CryptoEngine;
   readonly random: Random;
   readonly password: string;
-  readonly iterations: number;
+  readonly protection: Protection;
 }
 
 interface Encrypted {
@@ -73,8 +104,7 @@ export async function writePfx(input: PfxInput): Promise<SecretBytes> {
   const leaf = chain[place];
   if (leaf === undefined) throw new RangeError('a PFX needs the certificate of its key');
   const { AuthenticatedSafe, PFX } = await import('pkijs');
-  const iterations = password === '' ? leastIterations : manyIterations;
-  const writer = { engine: await engineOf(random), random, password, iterations };
+  const writer = { random, password, protection: password === '' ? everybodys : strong };
   const attributes = await entryAttributes(leaf, input.friendlyName);
   const safes = [await encryptedSafe(writer, await certBags(chain, { place, attributes }))];
   if (privateKey !== undefined) safes.push(await clearSafe([await keyBag(writer, privateKey, attributes)]));
@@ -130,7 +160,7 @@ async function keyBag(writer: Writer, privateKey: SecretBytes, bagAttributes: At
   const { PKCS8ShroudedKeyBag, SafeBag } = await import('pkijs');
   const pkcs8 = Uint8Array.from(privateKey.exposeBytes());
   try {
-    const { encryptedContentInfo, encryptedContent } = await encrypted(writer, pkcs8.buffer);
+    const { encryptedContentInfo, encryptedContent } = await writer.protection.encrypt(writer, pkcs8.buffer);
     const bagValue = new PKCS8ShroudedKeyBag({
       encryptionAlgorithm: encryptedContentInfo.contentEncryptionAlgorithm,
       encryptedData: encryptedContent,
@@ -161,7 +191,8 @@ async function entryAttributes(leaf: Uint8Array, friendlyName: string | undefine
 
 async function encryptedSafe(writer: Writer, safeBags: SafeBag[]): Promise<ContentInfo> {
   const { ContentInfo, EncryptedData, SafeContents } = await import('pkijs');
-  const { encryptedContentInfo } = await encrypted(writer, new SafeContents({ safeBags }).toSchema().toBER());
+  const bags = new SafeContents({ safeBags }).toSchema().toBER();
+  const { encryptedContentInfo } = await writer.protection.encrypt(writer, bags);
   const content = new EncryptedData({ encryptedContentInfo }).toSchema();
   return new ContentInfo({ contentType: ContentInfo.ENCRYPTED_DATA, content });
 }
@@ -178,30 +209,62 @@ async function dataOf(octets: ArrayBuffer): Promise<ContentInfo> {
   return new ContentInfo({ contentType: ContentInfo.DATA, content: new OctetString({ valueHex: octets }) });
 }
 
-async function encrypted(writer: Writer, contentToEncrypt: ArrayBuffer): Promise<Encrypted> {
-  const { OctetString } = await import('asn1js');
-  const { ContentInfo, EncryptedContentInfo } = await import('pkijs');
-  const made = await writer.engine.encryptEncryptedContentInfo({
+/** AES-256 in CBC mode under PBKDF2 with HMAC-SHA-256 (RFC 8018 §6.2). */
+async function encryptAes(writer: Writer, contentToEncrypt: ArrayBuffer): Promise<Encrypted> {
+  const engine = await engineOf(writer.random);
+  const { ContentInfo } = await import('pkijs');
+  const made = await engine.encryptEncryptedContentInfo({
     password: new Uint8Array(Buffer.from(writer.password)).buffer,
     contentEncryptionAlgorithm: { name: 'AES-CBC', length: 256 },
     hmacHashAlgorithm: 'SHA-256',
-    iterationCount: writer.iterations,
+    iterationCount: writer.protection.iterations,
     contentToEncrypt,
     contentType: ContentInfo.DATA,
   });
-  const { contentType, contentEncryptionAlgorithm } = made;
-  // The library cuts it into pieces of a kilobyte, which only BER allows.
-  const encryptedContent = new OctetString({ valueHex: made.getEncryptedContent() });
-  const info = { contentType, contentEncryptionAlgorithm, encryptedContent, disableSplit: true };
-  return { encryptedContent, encryptedContentInfo: new EncryptedContentInfo(info) };
+  return encryptedBy(made.contentEncryptionAlgorithm, made.getEncryptedContent());
+}
+
+/** `pbeWithSHAAnd3-KeyTripleDES-CBC` (RFC 7292 appendix C). */
+async function encryptTripleDes(writer: Writer, content: ArrayBuffer): Promise<Encrypted> {
+  const { Integer, OctetString, Sequence } = await import('asn1js');
+  const { AlgorithmIdentifier } = await import('pkijs');
+  const { iterations } = writer.protection;
+  const salt = writer.random.bytes(saltLength);
+  const from = { digest: pkcs12Sha1, password: encodePkcs12Password(writer.password), salt, iterations };
+  const budget = newWorkBudget();
+  const key = await derivePkcs12(budget, { ...from, purpose: pkcs12Purpose.key, length: 24 });
+  const iv = await derivePkcs12(budget, { ...from, purpose: pkcs12Purpose.iv, length: 8 });
+  const cipher = createCipheriv('des-ede3-cbc', key, iv);
+  const octets = Buffer.concat([cipher.update(new Uint8Array(content)), cipher.final()]);
+  key.fill(0);
+  const parameters = [
+    new OctetString({ valueHex: new Uint8Array(salt) }),
+    new Integer({ value: iterations }),
+  ];
+  const algorithmParams = new Sequence({ value: parameters });
+  const algorithm = new AlgorithmIdentifier({ algorithmId: tripleDesOid, algorithmParams });
+  return encryptedBy(algorithm, Uint8Array.from(octets).buffer);
+}
+
+async function encryptedBy(algorithm: AlgorithmIdentifier, octets: ArrayBuffer): Promise<Encrypted> {
+  const { OctetString } = await import('asn1js');
+  const { ContentInfo, EncryptedContentInfo } = await import('pkijs');
+  const encryptedContent = new OctetString({ valueHex: octets });
+  const encryptedContentInfo = new EncryptedContentInfo({
+    contentType: ContentInfo.DATA,
+    contentEncryptionAlgorithm: algorithm,
+    encryptedContent,
+    // Otherwise the library cuts it into pieces of a kilobyte, which only BER allows.
+    disableSplit: true,
+  });
+  return { encryptedContent, encryptedContentInfo };
 }
 
 /** The library could make it, but only in one piece on the event loop. An empty password is its closing zero, as on Windows. */
-async function macOf({ random, password, iterations }: Writer, content: Uint8Array): Promise<MacData> {
+async function macOf({ random, password, protection }: Writer, content: Uint8Array): Promise<MacData> {
   const { Null, OctetString } = await import('asn1js');
   const { AlgorithmIdentifier, DigestInfo, MacData } = await import('pkijs');
-  const digest = pkcs12Digests[sha256Oid];
-  if (digest === undefined) throw new TypeError('SHA-256 is one of the digests');
+  const { iterations, macDigest: digest, macOid } = protection;
   const salt = random.bytes(saltLength);
   const key = await derivePkcs12(newWorkBudget(), {
     ...{ digest, salt, iterations, purpose: pkcs12Purpose.mac, length: digest.output },
@@ -211,7 +274,7 @@ async function macOf({ random, password, iterations }: Writer, content: Uint8Arr
   key.fill(0);
   return new MacData({
     mac: new DigestInfo({
-      digestAlgorithm: new AlgorithmIdentifier({ algorithmId: sha256Oid, algorithmParams: new Null() }),
+      digestAlgorithm: new AlgorithmIdentifier({ algorithmId: macOid, algorithmParams: new Null() }),
       digest: new OctetString({ valueHex: new Uint8Array(mac) }),
     }),
     macSalt: new OctetString({ valueHex: new Uint8Array(salt) }),

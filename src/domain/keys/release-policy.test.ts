@@ -117,7 +117,8 @@ describe('a document that is refused', () => {
   const of = (row: object) => encode({ version: '1.0.0', anyOf: [row] });
   const cases: Readonly<Record<string, string>> = {
     'is no base64url': '{"version":"1.0.0"}',
-    'is base64 with padding': `${encode({})}=`,
+    'is base64url with padding': `${encode(policyOf(one({ claim: 'a', equals: '???' })))}=`,
+    'is base64 with too much padding': `${encode(machinePolicy)}====`,
     'has bits to spare in its base64url': 'e31',
     'is no JSON': Buffer.from('{').toString('base64url'),
     'is no UTF-8': Buffer.from([0x22, 0xff, 0x22]).toString('base64url'),

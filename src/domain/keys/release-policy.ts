@@ -14,7 +14,7 @@ import {
   unusableOperand,
 } from './policy-operators.ts';
 
-/** A policy as a caller sends it; `data` is the document in base64url. */
+/** A policy as a caller sends it; `data` is the document in base64url, or in base64. */
 export interface ReleasePolicyInput {
   readonly contentType?: string | undefined;
   readonly data?: string | undefined;
@@ -152,11 +152,13 @@ function isContentType(text: string): boolean {
 }
 
 function parseDocument(data: string): unknown {
-  if (data.length > Math.ceil((longestDocument * 4) / 3))
-    throw refused(`longer than ${longestDocument} bytes`);
+  if (data.length > Math.ceil(longestDocument / 3) * 4) throw refused(`longer than ${longestDocument} bytes`);
   const bytes = Buffer.from(data, 'base64url');
-  // Decoding skips what is no base64url: encoding again shows whether all of it was.
-  if (bytes.toString('base64url') !== data) throw refused('data is not base64url');
+  // Decoding skips what is no base64url: encoding again shows whether all of it was. Terraform's azurerm provider sends
+  // the other alphabet, with padding, which Node decodes alike.
+  if (bytes.toString('base64url') !== data && bytes.toString('base64') !== data)
+    throw refused('data is not base64url');
+  if (bytes.length > longestDocument) throw refused(`longer than ${longestDocument} bytes`);
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {

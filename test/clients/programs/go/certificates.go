@@ -6,9 +6,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
@@ -36,9 +39,10 @@ func certificates(ctx context.Context, credential azcore.TokenCredential) {
 	s := store{client, secrets, ctx}
 	s.selfSigned("by-go-own")
 	s.life("by-go-own")
+	s.readBySDK("by-go-pfx")
 	s.signedElsewhere("by-go-merged")
 	s.issuersAndContacts("by-go-issuer")
-	for _, name := range []string{"by-go-own", "by-go-merged", "by-go-brought"} {
+	for _, name := range []string{"by-go-own", "by-go-pfx", "by-go-merged", "by-go-brought"} {
 		s.remove(name)
 	}
 }
@@ -106,6 +110,29 @@ func (s store) serves(name string, root *x509.Certificate) {
 	_, err = client.Read(answer)
 	check(err)
 	expect(string(answer) == "served", "TLS goes through")
+}
+
+// readBySDK has Azure's own library take the key and the certificate out of the secret's PFX.
+func (s store) readBySDK(name string) {
+	policy := tlsPolicy("Self")
+	policy.SecretProperties.ContentType = to.Ptr("application/x-pkcs12")
+	// The library reads RSA keys only.
+	policy.KeyProperties = &azcertificates.KeyProperties{
+		KeyType: to.Ptr(azcertificates.KeyTypeRSA), KeySize: to.Ptr(int32(2048)), Exportable: to.Ptr(true),
+	}
+	_, err := s.CreateCertificate(s.ctx, name, azcertificates.CreateCertificateParameters{CertificatePolicy: policy}, nil)
+	check(err)
+	found, err := s.GetCertificate(s.ctx, name, "", nil)
+	check(err)
+	secret, err := s.secrets.GetSecret(s.ctx, name, "", nil)
+	check(err)
+	pfx, err := base64.StdEncoding.DecodeString(*secret.Value)
+	check(err)
+	chain, key, err := azidentity.ParseCertificates(pfx, nil)
+	check(err)
+	expect(len(chain) == 1 && bytes.Equal(chain[0].Raw, found.CER), "the certificate is in the PFX")
+	private, ok := key.(*rsa.PrivateKey)
+	expect(ok && private.PublicKey.Equal(chain[0].PublicKey), "and its key")
 }
 
 func (s store) life(name string) {
