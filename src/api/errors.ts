@@ -236,10 +236,14 @@ export function oauthError(failure: Failure): {
   };
 }
 
-/** The envelope of managed identity: that of OAuth 2.0 and nothing more, as the metadata service answers. */
-export function managedIdentityBody(failure: Failure): string {
+/**
+ * The envelope of managed identity: that of OAuth 2.0, as the metadata service answers, and with App Service's own
+ * members where its form was asked for: its clients show nothing else.
+ */
+export function managedIdentityBody(failure: Failure, form: 'imds' | 'appService'): string {
   const isOauth = aadsts[failure.kind] !== undefined;
   return JSON.stringify({
+    ...(form === 'appService' ? { statusCode: statusOf(failure.kind), message: failure.message } : {}),
     error: isOauth ? rows[failure.kind].code : oauthCode(failure.kind),
     error_description: failure.message,
   });

@@ -6,7 +6,7 @@ import type { RequestListener } from 'node:http';
 import { Failure } from '../core/errors.ts';
 import { managedIdentityBody } from './errors.ts';
 import type { Answer, Exchange } from './exchange.ts';
-import { answerManagedIdentity, type ManagedIdentityDeps } from './login/managed-identity.ts';
+import { answerManagedIdentity, formOf, type ManagedIdentityDeps } from './login/managed-identity.ts';
 import { loginHeaders } from './response-headers.ts';
 import { type ServeDeps, serveRequests } from './serve.ts';
 
@@ -22,7 +22,7 @@ export function createLocalHandler(deps: LocalDeps): RequestListener {
   const serve = serveRequests(deps, {
     methodOverride: false,
     answer: (exchange) => answer(deps, exchange),
-    refusalBody: managedIdentityBody,
+    refusalBody: (failure, { path }) => managedIdentityBody(failure, formOf(path) ?? 'imds'),
     headers: loginHeaders,
   });
   return (request, response) => {

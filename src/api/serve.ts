@@ -141,7 +141,7 @@ function send(deps: Deps, done: { exchange: Exchange; answer: Answer }, response
   if (answer.body !== undefined) {
     headers.push('Content-Type', answer.contentType ?? 'application/json; charset=utf-8');
     headers.push('Content-Length', String(Buffer.byteLength(answer.body)));
-  }
+  } else if (answer.status !== 204) headers.push('Content-Length', '0');
   const unread =
     !request.complete && !(Number(request.headers['content-length'] ?? Number.NaN) <= drainedBody);
   if (deps.readiness.draining || (unread && request.method !== 'GET')) headers.push('Connection', 'close');

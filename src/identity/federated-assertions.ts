@@ -13,13 +13,13 @@ import type { ClientCredential, PrincipalStore } from './principals.ts';
 import { createRemoteKeys, type RemoteKeysDeps } from './remote-keys.ts';
 import { clockSkew } from './signing-keys.ts';
 import { audiencesOf } from './token-claims.ts';
-import type { TrustedKeys } from './validator.ts';
+import type { TrustedIssuer, TrustedIssuers } from './trusted-issuers.ts';
 import type { VerificationKeys } from './verification-keys.ts';
 
 interface Deps extends RemoteKeysDeps {
   readonly store: PrincipalStore;
   /** Keys of issuers that the configuration knows: this server's own, and those that have their keys elsewhere. */
-  readonly knownKeys: (issuer: string) => TrustedKeys | undefined;
+  readonly trusted: TrustedIssuers;
 }
 
 const algorithms: readonly string[] = ['RS256', 'ES256'];
@@ -33,8 +33,8 @@ export function createFederatedAssertionVerifier(deps: Deps): AssertionVerifier 
   const { store, clock } = deps;
   const asked = new LruMap<VerificationKeys>(mostIssuers);
 
-  function keysOf(issuer: string): TrustedKeys {
-    const known = deps.knownKeys(issuer);
+  function keysOf(issuer: string): Pick<TrustedIssuer, 'keys' | 'isOwn'> {
+    const known = deps.trusted(issuer);
     if (known !== undefined) return known;
     try {
       const keys = asked.get(issuer) ?? createRemoteKeys(deps, { issuer, algorithms });

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { failureStoreContract } from '../../test/contracts/login-grant-store.ts';
 import { manualClock } from '../../test/support/identity.ts';
-import { afterAttempt, chargeAttempt, createMemoryFailures, type SignInFailures } from './lock-out.ts';
+import { memoryFailures } from '../../test/support/login-grants.ts';
+import { afterAttempt, chargeAttempt, type SignInFailures } from './lock-out.ts';
 
 const minute = 60_000;
 
-failureStoreContract(async () => createMemoryFailures());
+failureStoreContract(async () => memoryFailures());
 
 describe('the count after an attempt', () => {
   const counted = (attempts: number, apart = 0) => {
@@ -34,7 +35,7 @@ describe('the count after an attempt', () => {
 describe('an attempt', () => {
   it('is refused while the name is locked, and does not count then', async () => {
     const clock = manualClock();
-    const store = createMemoryFailures();
+    const store = memoryFailures();
     for (let attempt = 0; attempt < 10; attempt += 1) await chargeAttempt({ store, clock }, 'a');
     for (let attempt = 0; attempt < 3; attempt += 1)
       await expect(chargeAttempt({ store, clock }, 'a')).rejects.toMatchObject({ kind: 'invalidGrant' });
@@ -48,7 +49,7 @@ describe('an attempt', () => {
   });
 
   it('that cannot be counted is not let pass', async () => {
-    const store = { ...createMemoryFailures(), replace: async () => false };
+    const store = { ...memoryFailures(), replace: async () => false };
     const attempt = chargeAttempt({ store, clock: manualClock() }, 'a');
     await expect(attempt).rejects.toMatchObject({ kind: 'throttled' });
   });

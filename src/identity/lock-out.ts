@@ -1,14 +1,15 @@
 /**
  * Locks a user name after ten wrong passwords, for a minute, then twice as long each time, for an hour at the most. An
  * attempt is counted before the password is looked at and forgiven when it was right, so that many attempts at the same
- * moment, on any number of nodes, are no more than the same number one after another.
+ * moment, on any number of nodes, are no more than the same number one after another. Names that nobody has are counted
+ * in the same place, or the lock would tell who exists.
  */
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
-import { LruMap } from './lru.ts';
 
 /** Attempts that have not been followed by the right password. Times are milliseconds since 1970. */
 export interface SignInFailures {
+  /** The user's object id; for what is no user's, a text with a slash in it. */
   readonly objectId: string;
   readonly failures: number;
   readonly last: number;
@@ -20,8 +21,10 @@ export interface FailureStore {
   /** Writes `next` if what is there is still `was`; with `was` undefined, if nothing is there. Answers whether it did. */
   replace(next: SignInFailures, was: SignInFailures | undefined): Promise<boolean>;
   clear(objectId: string): Promise<void>;
-  /** Forgets whom nobody has tried since `before`. */
-  prune(before: number): Promise<void>;
+  /** One more: of those counted until `lockedUntil`, or, when that is over, the first of those until `until`. */
+  count(objectId: string, at: { now: number; until: number }): Promise<void>;
+  /** Forgets what nobody has tried since `before`; of what is no user's, all but about the `most` latest, too. */
+  prune(before: number, most: number): Promise<void>;
 }
 
 /** Entra ID's smart lock-out: ten attempts, then a minute. */
@@ -30,6 +33,9 @@ const firstLock = 60_000;
 const longestLock = 60 * 60_000;
 /** Milliseconds after the last attempt when all are forgotten. */
 export const failuresMemory = 24 * 60 * 60_000;
+
+/** Names and addresses of nobody's that are remembered: who guesses cannot fill the database. */
+export const mostStrangers = 100_000;
 
 const mostConflicts = 20;
 
@@ -57,45 +63,6 @@ export function afterAttempt(objectId: string, was: SignInFailures | undefined, 
   const locks = failures - freeAttempts;
   const lockedUntil = locks < 0 ? 0 : now + Math.min(firstLock * 2 ** Math.min(locks, 30), longestLock);
   return { objectId, failures, last: now, lockedUntil };
-}
-
-/** Names that nobody has are counted too, or the lock would tell who exists; in bounded memory, not for all nodes. */
-export function createMemoryFailures(capacity = 10_000): FailureStore {
-  const kept = new LruMap<SignInFailures>(capacity);
-  return {
-    of: async (objectId) => kept.get(objectId),
-    async replace(next, was) {
-      if (kept.get(next.objectId) !== was) return false;
-      kept.set(next.objectId, next);
-      return true;
-    },
-    clear: async (objectId) => kept.delete(objectId),
-    prune: () => Promise.resolve(),
-  };
-}
-
-const decoys = 64;
-
-/**
- * What `unknown` counts, at the cost in the database of a name that `known` counts: the same reads and writes, on rows
- * that stand for nobody, or the time of an answer would tell who exists.
- */
-export function asCostlyAs(known: FailureStore, unknown: FailureStore): FailureStore {
-  const seen = new Map<string, SignInFailures | undefined>();
-  const decoyOf = (name: string) => `nobody/${(name.codePointAt(0) ?? 0) % decoys}`;
-  return {
-    ...unknown,
-    async of(name) {
-      const decoy = decoyOf(name);
-      seen.set(decoy, await known.of(decoy));
-      return unknown.of(name);
-    },
-    async replace(next, was) {
-      const decoy = decoyOf(next.objectId);
-      await known.replace({ objectId: decoy, failures: 0, last: next.last, lockedUntil: 0 }, seen.get(decoy));
-      return unknown.replace(next, was);
-    },
-  };
 }
 
 function locked(): Failure {

@@ -124,7 +124,12 @@ export interface PrincipalStore {
   /** User names compare without regard to case, within the tenant. */
   byUserName(tenantId: string, userName: string): Promise<PrincipalRecord | undefined>;
   byApplicationId(applicationId: string): Promise<PrincipalRecord | undefined>;
-  /** Fails with `alreadyExists` if the object id, the app id, or the tenant's resource id or user name is taken. */
+  /** The application whose identifier URI this is; URIs compare to the letter, within the tenant. */
+  byIdentifierUri(tenantId: string, uri: string): Promise<PrincipalRecord | undefined>;
+  /**
+   * Fails with `alreadyExists` if the object id, the app id, or the tenant's resource id, user name or one of the
+   * identifier URIs is taken.
+   */
   add(principal: PrincipalRecord): Promise<void>;
   /**
    * Replaces the record if it is still `was`; answers whether it did. Fails as `add` for names that are taken. A new
@@ -192,35 +197,28 @@ export function createManagedIdentity(
  * Registers a subject of an external issuer, so that roles can be given to it by name. Its object id is the one that
  * the validator derives from its tokens.
  */
-export async function createExternalPrincipal(
-  { store, clock }: DirectoryDeps,
+export function createExternalPrincipal(
+  deps: DirectoryDeps,
   input: { tenantId: string; displayName: string; issuer: string; subject: string },
 ): Promise<PrincipalRecord> {
-  assertDisplayName(input.displayName);
-  const principal: PrincipalRecord = {
-    objectId: subjectObjectId(input.issuer, input.subject),
-    tenantId: input.tenantId,
-    appId: undefined,
+  const { tenantId, displayName, issuer, subject } = input;
+  return register(deps, {
+    ...{ tenantId, displayName },
     kind: 'external',
-    displayName: input.displayName,
-    resourceId: undefined,
-    created: clock.now(),
-    userName: undefined,
-    applicationId: undefined,
-    enabled: true,
-    detail: {},
-  };
-  await store.add(principal);
-  return principal;
+    objectId: subjectObjectId(issuer, subject),
+  });
 }
 
 /** What a new record begins with; the rest of it is undefined, empty, or enabled. */
 export type NewPrincipal = Pick<PrincipalRecord, 'tenantId' | 'displayName' | 'kind'> &
   Partial<
-    Pick<PrincipalRecord, 'appId' | 'applicationId' | 'resourceId' | 'userName' | 'detail' | 'enabled'>
+    Pick<
+      PrincipalRecord,
+      'objectId' | 'appId' | 'applicationId' | 'resourceId' | 'userName' | 'detail' | 'enabled'
+    >
   >;
 
-/** Adds a record under a new object id. Fails with `badParameter` for names that cannot be, and as the store's `add`. */
+/** Adds a record, under a new object id unless one is given. Fails with `badParameter` for names that cannot be, and as the store's `add`. */
 export async function register(
   { store, clock, random }: DirectoryDeps,
   input: NewPrincipal,
@@ -228,7 +226,7 @@ export async function register(
   if (!isGuid(input.tenantId)) throw new Failure('badParameter', 'The tenant id is not a GUID.');
   assertDisplayName(input.displayName);
   const principal: PrincipalRecord = {
-    objectId: random.guid(),
+    objectId: input.objectId ?? random.guid(),
     tenantId: input.tenantId.toLowerCase(),
     appId: input.appId,
     kind: input.kind,

@@ -11,6 +11,7 @@ import { azureIssuerNames } from './issuer-names.ts';
 import { createKeyRing } from './key-ring.ts';
 import { createRemoteKeys } from './remote-keys.ts';
 import { type ExternalIssuer, subjectGuid } from './token-claims.ts';
+import { createTrustedIssuers } from './trusted-issuers.ts';
 import { createTokenValidator } from './validator.ts';
 
 const tenantId = '11111111-1111-4111-8111-111111111111';
@@ -58,13 +59,12 @@ async function setup(row: Partial<ExternalIssuer> = {}) {
   const clock = manualClock();
   const ring = createKeyRing({ store: memorySigningKeyStore(), clock, feed: createChangeHub() });
   const issuer = remote.origin;
-  const validator = createTokenValidator(
-    { ownKeys: ring, clock, log: silentLog, fetch, directory: directoryOf([]) },
-    {
-      ownIssuers: [azureIssuerNames],
-      externalIssuers: [{ issuer, audiences: ['strongroom'], tenantId, ...row }],
-    },
+  const ownIssuers = [azureIssuerNames];
+  const trusted = createTrustedIssuers(
+    { ownKeys: ring, clock, log: silentLog, fetch },
+    { ownIssuers, externalIssuers: [{ issuer, audiences: ['strongroom'], tenantId, ...row }] },
   );
+  const validator = createTokenValidator({ trusted, clock, directory: directoryOf([]) }, { ownIssuers });
   const sign = (claims: object, key = first, header: object = {}) => {
     const now = Math.floor(clock.now() / 1000);
     const all = {

@@ -1,10 +1,11 @@
 /** Proves that signing in costs the database the same whether the name exists or not, at every stage of guessing. */
 import { describe, expect, it } from 'vitest';
 import { manualClock, memoryPrincipalStore } from '../../test/support/identity.ts';
+import { memoryFailures } from '../../test/support/login-grants.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
+import { createKeyedDigest } from '../crypto/digests.ts';
 import { systemRandom } from '../crypto/random.ts';
 import type { SecretHasher } from './client-secrets.ts';
-import { createMemoryFailures } from './lock-out.ts';
 import { createPasswordVerifier } from './sign-in.ts';
 import { createUser, setPassword } from './users.ts';
 
@@ -39,12 +40,18 @@ async function setup() {
   const user = await createUser(deps, {
     ...{ tenantId, userName: 'ada@example.com', displayName: 'Ada', password: right },
   });
-  const verify = createPasswordVerifier({
-    store: noted(calls, store),
-    failures: noted(calls, createMemoryFailures()),
-    hasher: noted(calls, hasher),
-    clock,
-  });
+  const failures = memoryFailures();
+  const key = new SecretBytes(systemRandom.bytes(32));
+  const node = () =>
+    createPasswordVerifier({
+      store: noted(calls, store),
+      failures: noted(calls, failures),
+      hasher: noted(calls, hasher),
+      clock,
+      digest: async () => createKeyedDigest(key),
+    });
+  const nodes = [node(), node()] as const;
+  const [verify] = nodes;
   const signIn = async (userName: string, password: SecretBytes) => {
     calls.length = 0;
     const outcome = await verify({ userName, password, tenantIds: [tenantId] }).catch(
@@ -52,7 +59,7 @@ async function setup() {
     );
     return { outcome, calls: [...calls] };
   };
-  return { clock, deps, user, signIn };
+  return { clock, deps, user, signIn, nodes };
 }
 
 describe('signing in', () => {
@@ -64,6 +71,26 @@ describe('signing in', () => {
       expect(known.calls).toContain('of');
       expect(known.calls.includes('verify')).toBe(attempt < 10 || attempt === 12);
       if (attempt === 11) clock.advance(60_000);
+    }
+  });
+
+  it('locks a name after as many guesses on all nodes together, whether anybody has it or not', async () => {
+    const { nodes } = await setup();
+    for (const userName of ['ada@example.com', 'nobody@example.com', 'NOBODY@example.com']) {
+      const outcomes: string[] = [];
+      for (let attempt = 0; attempt < 12; attempt += 1) {
+        const verify = nodes[attempt % 2 === 0 ? 0 : 1];
+        const given = { userName, password: wrong, tenantIds: [tenantId] };
+        const outcome = await verify(given).catch((error: Error) => error.message.slice(0, 11));
+        outcomes.push(String(outcome));
+      }
+      const isCounted = userName === userName.toLowerCase();
+      const wrongOnes = isCounted ? 10 : 0;
+      const locked = Array.from({ length: 12 - wrongOnes }, () => 'AADSTS50053');
+      expect(outcomes, userName).toEqual([
+        ...Array.from({ length: wrongOnes }, () => 'AADSTS50126'),
+        ...locked,
+      ]);
     }
   });
 

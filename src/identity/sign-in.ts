@@ -5,11 +5,11 @@
 import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
 import { foldCase } from '../core/names.ts';
-import type { SecretBytes } from '../core/secret-bytes.ts';
-import { sha256Base64 } from '../crypto/digests.ts';
+import { SecretBytes } from '../core/secret-bytes.ts';
+import type { KeyedDigest } from '../crypto/digests.ts';
 import { createBoundedWork } from './bounded-work.ts';
 import type { SecretHasher } from './client-secrets.ts';
-import { asCostlyAs, chargeAttempt, createMemoryFailures, type FailureStore } from './lock-out.ts';
+import { chargeAttempt, type FailureStore } from './lock-out.ts';
 import type { ClientCredential, PrincipalRecord, PrincipalStore } from './principals.ts';
 
 /** What somebody types. */
@@ -36,6 +36,8 @@ interface Deps {
   readonly failures: FailureStore;
   readonly hasher: SecretHasher;
   readonly clock: Clock;
+  /** Under a key that all nodes share. */
+  readonly digest: () => Promise<KeyedDigest>;
 }
 
 /** Bytes: no password is longer (NIST SP 800-63B §3.1.1.2 asks for 64 characters at least). */
@@ -48,19 +50,18 @@ export function createPasswordVerifier(
   limits: { concurrent: number; waiting: number } = { concurrent: 4, waiting: 16 },
 ): PasswordVerifier {
   const slowly = createBoundedWork(limits);
-  const unknownNames = asCostlyAs(deps.failures, createMemoryFailures());
-  const { hasher, clock } = deps;
+  const { hasher, clock, failures } = deps;
 
   async function check(given: PasswordSignIn, user: PrincipalRecord | undefined): Promise<ClientCredential> {
-    // A name is counted by its digest: no one's typing stays in memory.
-    const name = sha256Base64(JSON.stringify([given.tenantIds, foldCase(given.userName)]));
-    const counted = user?.objectId ?? name;
-    const store = user === undefined ? unknownNames : deps.failures;
-    await chargeAttempt({ store, clock }, counted);
+    // A name that nobody has is counted by its digest: it may be anything that somebody typed, a password too.
+    const name = SecretBytes.fromText(JSON.stringify([given.tenantIds, foldCase(given.userName)]));
+    const stranger = `name/${(await deps.digest())('name', name)}`;
+    const counted = user?.objectId ?? stranger;
+    await chargeAttempt({ store: failures, clock }, counted);
     const credential = await passwordOf(deps.store, counted);
     const isRight = await hasher.verify(given.password, credential?.hash ?? hasher.decoy);
     if (credential === undefined || !isRight) throw wrongPassword();
-    await store.clear(counted);
+    await failures.clear(counted);
     return credential;
   }
 

@@ -8,7 +8,8 @@ import { generateTokenKey, importPrivateTokenKey } from '../crypto/token-keys.ts
 import { azureIssuerNames, ownIssuerNames } from './issuer-names.ts';
 import { createKeyRing } from './key-ring.ts';
 import type { PrincipalRecord } from './principals.ts';
-import { createTokenValidator, createTrustedKeys } from './validator.ts';
+import { createTrustedIssuers } from './trusted-issuers.ts';
+import { createTokenValidator } from './validator.ts';
 
 const tenantId = '11111111-1111-4111-8111-111111111111';
 const otherTenant = '22222222-2222-4222-8222-222222222222';
@@ -37,13 +38,14 @@ async function setup(options: { cacheSize?: number; principals?: PrincipalRecord
       return keys.find(kid);
     },
   };
+  const ownIssuers = [azureIssuerNames, ownIssuerNames('https://login.strongroom.localhost:8443')];
+  const trusted = createTrustedIssuers(
+    { ownKeys, clock, log: silentLog, fetch: noNetwork },
+    { ownIssuers, externalIssuers: [] },
+  );
   const validator = createTokenValidator(
-    { ownKeys, directory: directoryOf(principals), clock, log: silentLog, fetch: noNetwork },
-    {
-      ownIssuers: [azureIssuerNames, ownIssuerNames('https://login.strongroom.localhost:8443')],
-      externalIssuers: [],
-      ...options,
-    },
+    { trusted, directory: directoryOf(principals), clock },
+    { ownIssuers, ...options },
   );
   const { kid, key } = await keys.signer();
   const now = Math.floor(clock.now() / 1000);
@@ -497,37 +499,19 @@ describe('who is in the directory', () => {
   });
 });
 
-describe('trusted keys', () => {
-  it('are at hand for issuers of our own, in every tenant, and for configured ones only', async () => {
-    const { clock, keys } = await setup();
-    const find = createTrustedKeys(
-      { ownKeys: keys, clock, log: silentLog, fetch: noNetwork },
-      {
-        ownIssuers: [azureIssuerNames],
-        externalIssuers: [{ issuer: 'https://issuer.example', audiences: [], tenantId }],
-      },
-    );
-    expect(find(`https://sts.windows.net/${tenantId}/`)).toEqual({ keys, isOwn: true });
-    expect(find(`https://login.microsoftonline.com/${otherTenant}/v2.0`)).toEqual({ keys, isOwn: true });
-    expect(find('https://issuer.example')).toMatchObject({ isOwn: false });
-    for (const issuer of [
-      'https://sts.windows.net/',
-      'https://sts.windows.net/common/',
-      `https://sts.windows.net/${tenantId}`,
-      'https://issuer.example/',
-    ])
-      expect(find(issuer), issuer).toBeUndefined();
-  });
-});
-
 describe('keys of other kinds', () => {
   it('verifies ES256 where the key is one', async () => {
     const clock = manualClock();
     const { publicKey, privateKey } = await generateKeyPair('ES256');
     const ownKeys = { has: () => true, find: async () => ({ key: publicKey, algorithm: 'ES256' }) };
+    const ownIssuers = [azureIssuerNames];
+    const trusted = createTrustedIssuers(
+      { ownKeys, clock, log: silentLog, fetch: noNetwork },
+      { ownIssuers, externalIssuers: [] },
+    );
     const validator = createTokenValidator(
-      { ownKeys, directory: directoryOf([known]), clock, log: silentLog, fetch: noNetwork },
-      { ownIssuers: [azureIssuerNames], externalIssuers: [] },
+      { trusted, directory: directoryOf([known]), clock },
+      { ownIssuers },
     );
     const now = Math.floor(clock.now() / 1000);
     const token = await new SignJWT({ oid, tid: tenantId, appid, ver: '1.0', idtyp: 'app' })

@@ -4,8 +4,8 @@
  * Verified tokens are remembered by their digest until they expire.
  */
 import { errors, jwtVerify } from 'jose';
+import type { Clock } from '../core/clock.ts';
 import { Failure } from '../core/errors.ts';
-import { isGuid } from '../core/names.ts';
 import type { Principal } from '../core/principal.ts';
 import { sha256Base64 } from '../crypto/digests.ts';
 import { isSameAudience } from './audiences.ts';
@@ -20,9 +20,9 @@ import {
 import type { DirectoryCache, DirectoryEntry } from './directory-cache.ts';
 import { type IssuerNames, issuerOf } from './issuer-names.ts';
 import { LruMap } from './lru.ts';
-import { createRemoteKeys, type RemoteKeysDeps } from './remote-keys.ts';
 import { clockSkew, longestTokenLifetime } from './signing-keys.ts';
-import { audiencesOf, type ExternalIssuer, externalPrincipal, ownPrincipal } from './token-claims.ts';
+import { audiencesOf, externalPrincipal, ownPrincipal } from './token-claims.ts';
+import type { TrustedIssuer, TrustedIssuers } from './trusted-issuers.ts';
 import type { VerificationKey, VerificationKeys } from './verification-keys.ts';
 
 /** What the API that is called demands of a token. */
@@ -50,18 +50,16 @@ export interface LastToken {
   digest: string;
 }
 
-export interface TokenValidatorDeps extends RemoteKeysDeps {
-  /** Keys of the embedded service (see `key-ring.ts`). */
-  readonly ownKeys: VerificationKeys;
+export interface TokenValidatorDeps {
+  readonly clock: Clock;
+  readonly trusted: TrustedIssuers;
   /** Who is disabled or deleted is refused at once, whatever tokens are about. */
   readonly directory: Pick<DirectoryCache, 'known' | 'entryOf'>;
 }
 
 export interface TokenValidatorOptions {
-  /** The embedded service's names, one pair for each family of host names. */
+  /** The embedded service's names, one pair for each family of host names: refusals list them. */
   readonly ownIssuers: readonly IssuerNames[];
-  /** An external issuer of the same name as one of our own takes it over: an `iss` has one source of keys. */
-  readonly externalIssuers: readonly ExternalIssuer[];
   /** Verified tokens that are remembered; default 10,000. */
   readonly cacheSize?: number;
 }
@@ -89,16 +87,13 @@ interface VerifiedToken {
 /** `typ` as Entra ID writes it; other issuers leave it out (Kubernetes) or follow RFC 9068. */
 const ownTypes = ['jwt'];
 const externalTypes = ['jwt', 'at+jwt', 'application/at+jwt', ''];
-const usualAlgorithms = ['RS256', 'ES256'];
 
-/** Makes a validator. Throws `TypeError` for external issuers that are not safe to ask. */
 export function createTokenValidator(
   deps: TokenValidatorDeps,
   options: TokenValidatorOptions,
 ): TokenValidator {
   const { clock } = deps;
   const verified = new LruMap<VerifiedToken>(options.cacheSize ?? 10_000);
-  const sourceOf = createSources(deps, options);
 
   function recall(token: string, last?: LastToken): { name: string; known: VerifiedToken | undefined } {
     const name = last?.token === token ? last.digest : sha256Base64(token);
@@ -116,7 +111,8 @@ export function createTokenValidator(
   async function verify(token: string, expected: ExpectedToken): Promise<VerifiedToken> {
     const unverified = parseCompactToken(token);
     const issuer = textMember(unverified.claims, 'iss');
-    const source = issuer === undefined ? undefined : sourceOf(issuer, unverified.claims.tid);
+    const trusted = issuer === undefined ? undefined : deps.trusted(issuer);
+    const source = trusted === undefined ? undefined : sourceOf(trusted, unverified.claims.tid);
     if (issuer === undefined || source === undefined) throw invalidIssuer(options, expected, issuer);
     const { kid, key } = await keyOf(unverified, source);
     const claims = await verifySignature(token, { key, issuer, now: clock.now() });
@@ -150,73 +146,19 @@ export function createTokenValidator(
   };
 }
 
-/** Keys of an issuer; `isOwn` for this server's, whose subjects are the object ids of its directory. */
-export interface TrustedKeys {
-  readonly keys: VerificationKeys;
-  readonly isOwn: boolean;
-}
-
-/** Finds the keys of issuers that need not be looked for: this server's own, and those that the configuration names. */
-export function createTrustedKeys(
-  deps: Pick<TokenValidatorDeps, 'ownKeys'> & RemoteKeysDeps,
-  { ownIssuers, externalIssuers }: Pick<TokenValidatorOptions, 'ownIssuers' | 'externalIssuers'>,
-): (issuer: string) => TrustedKeys | undefined {
-  const external = new Map(
-    externalIssuers.map((row) => [
-      row.issuer,
-      createRemoteKeys(deps, { ...row, algorithms: row.algorithms ?? usualAlgorithms }),
-    ]),
-  );
-  const own = ownIssuers.flatMap(({ v1, v2 }) => [v1, v2]).map((name) => name.split('{tid}'));
-  const isOwn = (issuer: string) =>
-    own.some(
-      ([before = '', after = '']) =>
-        issuer.startsWith(before) &&
-        issuer.endsWith(after) &&
-        isGuid(issuer.slice(before.length, issuer.length - after.length)),
-    );
-  return (issuer) => {
-    const keys = external.get(issuer);
-    if (keys !== undefined) return { keys, isOwn: false };
-    return isOwn(issuer) ? { keys: deps.ownKeys, isOwn: true } : undefined;
-  };
-}
-
-/** Finds the one source of keys for an `iss`; for our own, the issuer must be that of the tenant in `tid`. */
-function createSources(
-  deps: TokenValidatorDeps,
-  { ownIssuers, externalIssuers }: TokenValidatorOptions,
-): (issuer: string, tenantId: unknown) => Source | undefined {
-  const external = new Map<string, Source>();
-  for (const row of externalIssuers) {
-    if (external.has(row.issuer))
-      throw new TypeError(`the external issuer ${row.issuer} is configured twice`);
-    const keys = createRemoteKeys(deps, { ...row, algorithms: row.algorithms ?? usualAlgorithms });
+/** Of a token of our own, the issuer must be that of the tenant in `tid`; undefined if it is not. */
+function sourceOf(trusted: TrustedIssuer, tid: unknown): Source | undefined {
+  const { keys, isOwn } = trusted;
+  if (!isOwn) {
+    const { row } = trusted;
     const principalOf = (claims: Members) => externalPrincipal(claims, row);
-    external.set(row.issuer, {
-      keys,
-      audiences: row.audiences,
-      types: externalTypes,
-      isOwn: false,
-      principalOf,
-    });
+    return { keys, isOwn, audiences: row.audiences, types: externalTypes, principalOf };
   }
-  const own = (names: IssuerNames, version: '1.0' | '2.0'): Source => ({
-    keys: deps.ownKeys,
-    audiences: [],
-    types: ownTypes,
-    isOwn: true,
-    principalOf: (claims) =>
-      ownPrincipal(claims, { version, issuerOf: (tid) => issuerOf(names, version, tid) }),
-  });
-  const owned = ownIssuers.flatMap((names) =>
-    (['1.0', '2.0'] as const).map((version) => ({ names, version, source: own(names, version) })),
-  );
-  return (issuer, tenantId) => {
-    const source = external.get(issuer);
-    if (source !== undefined || typeof tenantId !== 'string' || !isGuid(tenantId)) return source;
-    return owned.find(({ names, version }) => issuerOf(names, version, tenantId) === issuer)?.source;
-  };
+  const { names, version, tenantId } = trusted;
+  if (tid !== tenantId) return undefined;
+  const form = { version, issuerOf: (tenant: string) => issuerOf(names, version, tenant) };
+  const principalOf = (claims: Members) => ownPrincipal(claims, form);
+  return { keys, isOwn, audiences: [], types: ownTypes, principalOf };
 }
 
 async function keyOf(

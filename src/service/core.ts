@@ -15,7 +15,7 @@ import { purgeDue } from '../domain/versioned/due.ts';
 import { createValueCache } from '../domain/versioned/value-cache.ts';
 import type { Fetch } from '../identity/remote-keys.ts';
 import type { Fence } from '../jobs/lease-store.ts';
-import { fenced } from '../storage/database.ts';
+import { fenced, underLocks } from '../storage/database.ts';
 import { createDirectoryStore } from '../storage/directory.ts';
 import { createObjectReader, createObjectWriter } from '../storage/objects.ts';
 import { createVaultKeyStore } from '../storage/sealing.ts';
@@ -24,6 +24,7 @@ import { buildCertificates, type CertificateParts } from './certificates.ts';
 import type { Data, Tools } from './data.ts';
 import { buildIdentity, type IdentityParts } from './identity.ts';
 import { buildKeys, type KeyParts } from './keys.ts';
+import { openedOnce } from './opened-once.ts';
 import { publishAuthority } from './published-authority.ts';
 import { buildRoles, type RoleParts } from './roles.ts';
 
@@ -40,6 +41,8 @@ export interface Core extends RoleParts {
   readonly vaultKeys: VaultKeys;
   readonly vaults: Vaults;
   readonly secrets: Secrets;
+  /** The same secrets for callers of the management plane, whom locks may refuse. */
+  readonly secretsUnderLocks: Secrets;
   readonly keys: KeyParts;
   readonly certificates: CertificateParts;
   /** The server's own certificate authority and what is issued under it, opened when it is first needed. */
@@ -91,6 +94,10 @@ export async function buildCore(tools: Tools, data: Data, fetch: Fetch): Promise
     vaultKeys,
     vaults,
     secrets: createSecrets({ ...objects, values, sealedItems: items, random }),
+    secretsUnderLocks: createSecrets({
+      ...{ ...objects, values, sealedItems: items, random },
+      writer: createObjectWriter(underLocks(db)),
+    }),
     serverCertificates,
     keys,
     certificates: buildCertificates(tools, data, {
@@ -118,18 +125,6 @@ function knownNetworks({ virtualNetworks, privateEndpoints }: Tools['config']): 
   const byKey = (ranges: Readonly<Record<string, readonly string[]>>) =>
     new Map(Object.entries(ranges).map(([name, of]) => [foldCase(name), of]));
   return { subnets: byKey(virtualNetworks), privateEndpoints: byKey(privateEndpoints) };
-}
-
-/** Opens what is slow to open when it is first asked for; a failure is tried again. */
-function openedOnce<T>(open: () => Promise<T>): () => Promise<T> {
-  let opened: Promise<T> | undefined;
-  return () => {
-    opened ??= open().catch((error: unknown) => {
-      opened = undefined;
-      throw error;
-    });
-    return opened;
-  };
 }
 
 /** The names of every vault's host; Azure's only where this server stands in for them. */

@@ -125,5 +125,6 @@ async function giveRole(
     roleId: role.id,
     scope: to.scope,
     created: tools.clock.now(),
+    principalType: 'ServicePrincipal',
   });
 }

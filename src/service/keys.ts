@@ -17,7 +17,7 @@ import { createAttestationVerifier } from '../identity/attestation.ts';
 import { importRs256Key } from '../identity/compact-signature.ts';
 import type { Fetch } from '../identity/remote-keys.ts';
 import type { Fence } from '../jobs/lease-store.ts';
-import { fenced } from '../storage/database.ts';
+import { fenced, underLocks } from '../storage/database.ts';
 import { createObjectWriter } from '../storage/objects.ts';
 import type { Data, Tools } from './data.ts';
 
@@ -26,6 +26,8 @@ export interface KeyParts {
   readonly use: KeyUse;
   readonly rotation: KeyRotation;
   readonly release: KeyRelease;
+  /** The same keys for callers of the management plane, whom locks may refuse. */
+  readonly underLocks: Pick<KeyParts, 'keys' | 'rotation'>;
   readonly providers: KeyDeps['providers'];
   /** What the job does with the keys of a vault: rotates those whose policy says so, marks those near their expiry. */
   readonly runDue: (fence: Fence, vault: Vault) => AsyncIterable<DueKey>;
@@ -64,11 +66,16 @@ export function buildKeys(
     { fetch: of.fetch, clock, log },
     { allowed: config.attestationAuthorities },
   );
+  const nouns = (under: KeyDeps & { objects: typeof objects }) => ({
+    keys: createKeys({ ...under, sealedItems: data.items, attestations, unwrapPrivate }),
+    rotation: createKeyRotation(under),
+  });
+  const locked = { ...deps, writer: createObjectWriter(underLocks(data.db)) };
   return {
-    keys: createKeys({ ...deps, objects, sealedItems: data.items, attestations, unwrapPrivate }),
+    ...nouns({ ...deps, objects }),
+    underLocks: nouns({ ...locked, objects: createKeyObjects(locked) }),
     use,
     providers: deps.providers,
-    rotation: createKeyRotation({ ...deps, objects }),
     release: createKeyRelease({
       keys: use,
       attestations,

@@ -7,11 +7,16 @@ import { foldCase } from '../core/names.ts';
 import { createLocks } from '../domain/resources/locks.ts';
 import { createResourceGroups } from '../domain/resources/resource-groups.ts';
 import { createResources } from '../domain/resources/resources.ts';
+import { createSubscriptions } from '../domain/resources/subscriptions.ts';
 import { createDeletedVaults } from '../domain/vaults/deleted-vaults.ts';
 import { createManagedVaults } from '../domain/vaults/managed-vaults.ts';
 import { vaultResources } from '../domain/vaults/vault-resources.ts';
 import type { TokenValidator } from '../identity/validator.ts';
+import { underLocks } from '../storage/database.ts';
+import { createDirectoryStore } from '../storage/directory.ts';
 import { createLockStore } from '../storage/locks.ts';
+import { createRoleAssignmentStore } from '../storage/role-assignments.ts';
+import { createRoleDefinitionStore } from '../storage/role-definitions.ts';
 import { createVaultStore } from '../storage/vaults.ts';
 import type { Core } from './core.ts';
 import type { Data, Tools } from './data.ts';
@@ -22,23 +27,31 @@ export function buildManagement(
   of: { core: Core; validator: TokenValidator },
 ): ManagementApi {
   const { core, validator } = of;
-  const store = createVaultStore(db);
+  // Its callers are asked about locks before, and again in the transactions of what they write.
+  const locked = underLocks(db);
+  const store = createVaultStore(locked);
   const vaults = createManagedVaults({ store, vaultKeys: core.vaultKeys, clock, random });
   const nouns: ResourceNouns = {
     clock,
     directory: core.directory,
-    groups: createResourceGroups({ store: core.directory, clock }),
+    subscriptions: createSubscriptions(createDirectoryStore(locked)),
+    groups: createResourceGroups({ store: createDirectoryStore(locked), clock }),
     resources: createResources([vaultResources(vaults)]),
     locks: createLocks(createLockStore(db)),
   };
   const keyVault = {
-    ...{ clock, random, vaults: core.vaults, keys: core.keys, secrets: core.secrets },
+    ...{ clock, random, vaults: core.vaults, keys: core.keys.underLocks, secrets: core.secretsUnderLocks },
     managedVaults: vaults,
-    deletedVaults: createDeletedVaults({ store, clock }),
+    deletedVaults: createDeletedVaults({ store, clock, beforePurge: core.certificates.abandonOrders }),
     vaultUri: (name: string, family: 'own' | 'azure') =>
       family === 'own' ? core.hosts.vaultUri(name) : `https://${foldCase(name)}.vault.azure.net/`,
   };
-  const routes = managementRoutes({ resources: nouns, authorization: core.roleManagement, keyVault });
+  const authorization = {
+    ...core.roleManagement,
+    assignments: { ...core.assignments, ...createRoleAssignmentStore(locked) },
+    definitions: createRoleDefinitionStore(locked),
+  };
+  const routes = managementRoutes({ resources: nouns, authorization, keyVault });
   return createManagementApi({
     ...nouns,
     hosts: core.hosts,

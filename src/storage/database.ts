@@ -6,8 +6,10 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Change, ChangeFeed } from '../core/changes.ts';
 import { Failure } from '../core/errors.ts';
+import type { LockTarget } from '../domain/resources/lock-store.ts';
 import type { Fence } from '../jobs/lease-store.ts';
 import { lockRowsShared } from './dialect.ts';
+import { assertUnlocked } from './lock-rows.ts';
 import type { Schema } from './schema.ts';
 
 export type Reader = Kysely<Schema>;
@@ -21,9 +23,14 @@ export interface Procedure<I, R> {
   run(tx: Writer, input: I): Promise<R>;
   /** What caches must forget once it has run, or may have. */
   changes?(input: I): readonly Change[];
+  /** What it changes or removes, for locks to refuse. Whatever is written under locks says so. */
+  targets?(input: I, tx: Writer): readonly LockTarget[] | Promise<readonly LockTarget[]>;
 }
 
 export type { Fence };
+
+/** What the transaction of a write makes sure of first: its lease, or that no lock refuses it. */
+export type Condition = Fence | 'unlocked';
 
 export interface Database {
   /** Sees committed data only. */
@@ -34,7 +41,7 @@ export interface Database {
    * Runs the procedure; resolves once its changes are on disk. Rejects with none of them made, except where a 503 says
    * that storage was lost meanwhile: then all of them may have been made, or none.
    */
-  write<I, R>(procedure: Procedure<I, R>, input: I, fence?: Fence): Promise<R>;
+  write<I, R>(procedure: Procedure<I, R>, input: I, condition?: Condition): Promise<R>;
   close(): Promise<void>;
 }
 
@@ -53,12 +60,21 @@ export function fenced(db: Database, fence: Fence): Pick<Database, 'read' | 'wri
   return { read: db.read, write: (procedure, input) => db.write(procedure, input, fence) };
 }
 
-/** Runs the procedure in an open transaction, after making sure of its fence. */
+/** The same database, with every write refused that a lock forbids: for callers of the management plane. */
+export function underLocks(db: Database): Database {
+  return { ...db, write: (procedure, input) => db.write(procedure, input, 'unlocked') };
+}
+
+/** Runs the procedure in an open transaction, after making sure of its condition. */
 export async function runProcedure<I, R>(
   tx: Writer,
-  { procedure, input, fence }: { procedure: Procedure<I, R>; input: I; fence: Fence | undefined },
+  { procedure, input, condition }: { procedure: Procedure<I, R>; input: I; condition: Condition | undefined },
 ): Promise<R> {
-  if (fence !== undefined) await assertHolds(tx, fence);
+  if (condition === 'unlocked') {
+    if (procedure.targets === undefined)
+      throw new TypeError(`'${procedure.name}' does not say what locks would refuse`);
+    for (const target of await procedure.targets(input, tx)) await assertUnlocked(tx, target);
+  } else if (condition !== undefined) await assertHolds(tx, condition);
   return procedure.run(tx, input);
 }
 

@@ -24,6 +24,14 @@ export function lockRowsShared<D, T extends keyof D, O>(
   return isPostgres(db as unknown as Kysely<unknown>) ? query.forShare() : query;
 }
 
+/** As `lockRowsShared`, but the rows' own columns may be changed meanwhile; only who holds them by `lockRows` waits. */
+export function keepRows<D, T extends keyof D, O>(
+  db: Kysely<D>,
+  query: SelectQueryBuilder<D, T, O>,
+): SelectQueryBuilder<D, T, O> {
+  return isPostgres(db as unknown as Kysely<unknown>) ? query.forKeyShare() : query;
+}
+
 /** Column types for migrations. Text compares by code unit on both: PostgreSQL would take the locale's order. */
 export function columnTypes(db: Kysely<unknown>) {
   return isPostgres(db)

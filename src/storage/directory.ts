@@ -4,19 +4,19 @@ import { foldCase } from '../core/names.ts';
 import type {
   DirectoryStore,
   GroupRemoval,
-  GroupRemoved,
   ResourceGroup,
   Subscription,
+  TagNames,
   Tags,
   Tenant,
 } from '../domain/resources/directory-store.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
-import { locksAgainstDeletion } from './locks.ts';
 import { prepare } from './prepared.ts';
 import { groupRow } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
-import { atOrBelow } from './scopes.ts';
+import { atOrBelow, groupScope } from './scopes.ts';
+import { softDelete } from './vaults.ts';
 
 /** What each sign-in asks. */
 const allTenants = prepare((db) => db.selectFrom('tenants').selectAll().orderBy('id'));
@@ -29,9 +29,19 @@ export function createDirectoryStore(db: Database): DirectoryStore {
     addTenant: (tenant) => db.write(addTenant, tenant),
     async subscriptions() {
       const rows = await db.read.selectFrom('subscriptions').selectAll().orderBy('id').execute();
-      return rows.map((row) => ({ id: row.id, tenantId: row.tenant_id, name: row.name }));
+      return rows.map(({ id, tenant_id, name, tags }) => ({
+        ...{ id, tenantId: tenant_id, name },
+        tags: JSON.parse(tags) as Tags,
+      }));
     },
     addSubscription: (subscription) => db.write(addSubscription, subscription),
+    replaceSubscriptionTags: (id, next, was) =>
+      db.write(replaceOfSubscription, { id, of: 'tags', next, was }),
+    async tagNames(id) {
+      const query = db.read.selectFrom('subscriptions').select('tag_names').where('id', '=', id);
+      return JSON.parse((await query.executeTakeFirst())?.tag_names ?? '{}') as TagNames;
+    },
+    replaceTagNames: (id, next, was) => db.write(replaceOfSubscription, { id, of: 'tag_names', next, was }),
     async resourceGroup(subscriptionId, name) {
       const row = await groups(subscriptionId).where('name_key', '=', foldCase(name)).executeTakeFirst();
       return row === undefined ? undefined : toGroup(row);
@@ -56,15 +66,37 @@ export const addTenant: Procedure<Tenant, void> = {
   },
 };
 
-export const addSubscription: Procedure<Subscription, void> = {
+export const addSubscription: Procedure<Omit<Subscription, 'tags'>, void> = {
   name: 'subscriptions.add',
   async run(tx, { id, tenantId, name }) {
     await tx
       .insertInto('subscriptions')
-      .values({ id, tenant_id: tenantId, name })
+      .values({ id, tenant_id: tenantId, name, tags: '{}', tag_names: '{}' })
       .onConflict((c) => c.column('id').doNothing())
       .execute();
   },
+};
+
+/** What a subscription has of its own, as JSON. */
+interface SubscriptionPart {
+  readonly id: string;
+  readonly of: 'tags' | 'tag_names';
+  readonly next: Tags | TagNames;
+  readonly was: Tags | TagNames;
+}
+
+export const replaceOfSubscription: Procedure<SubscriptionPart, boolean> = {
+  name: 'subscriptions.replacePart',
+  async run(tx, { id, of, next, was }) {
+    const { numUpdatedRows } = await tx
+      .updateTable('subscriptions')
+      .set({ [of]: JSON.stringify(next) })
+      .where('id', '=', id)
+      .where(of, '=', JSON.stringify(was))
+      .executeTakeFirst();
+    return numUpdatedRows === 1n;
+  },
+  targets: ({ id }) => [{ operation: 'write', scope: `/subscriptions/${id}` }],
 };
 
 export const addResourceGroup: Procedure<ResourceGroup, boolean> = {
@@ -77,6 +109,7 @@ export const addResourceGroup: Procedure<ResourceGroup, boolean> = {
       .executeTakeFirst();
     return numInsertedOrUpdatedRows === 1n;
   },
+  targets: (group) => [{ operation: 'write', scope: groupScope(group) }],
 };
 
 export const replaceResourceGroup: Procedure<{ group: ResourceGroup; was: ResourceGroup }, boolean> = {
@@ -93,20 +126,19 @@ export const replaceResourceGroup: Procedure<{ group: ResourceGroup; was: Resour
       .execute();
     return true;
   },
+  targets: ({ was }) => [{ operation: 'write', scope: groupScope(was) }],
 };
 
 /**
  * In one transaction, so that a group is never half gone. What adds to a group holds its row (`holdResourceGroup`), so
  * that nothing is added to one that is going.
  */
-export const removeResourceGroup: Procedure<GroupRemoval, GroupRemoved> = {
+export const removeResourceGroup: Procedure<GroupRemoval, boolean> = {
   name: 'resourceGroups.remove',
   async run(tx, removal) {
     const row = await lockRows(tx, groupRow(tx, removal)).executeTakeFirst();
-    if (row === undefined) return { outcome: 'absent' };
-    const scope = foldCase(`/subscriptions/${row.subscription_id}/resourceGroups/${row.name}`);
-    const scopes = await locksAgainstDeletion(tx, { subscriptionId: row.subscription_id, scope });
-    if (scopes.length > 0) return { outcome: 'locked', scopes };
+    if (row === undefined) return false;
+    const scope = foldCase(groupScope(toGroup(row)));
     await softDeleteVaults(tx, row, removal);
     await tx.deleteFrom('role_assignments').where(atOrBelow(scope)).execute();
     await tx
@@ -114,15 +146,15 @@ export const removeResourceGroup: Procedure<GroupRemoval, GroupRemoved> = {
       .where('subscription_id', '=', row.subscription_id)
       .where('name_key', '=', row.name_key)
       .execute();
-    return { outcome: 'removed' };
+    return true;
   },
+  targets: (removal) => [{ operation: 'delete', scope: groupScope(removal) }],
   changes: () => [
     { topic: 'vault', key: everyKey },
     { topic: 'roleAssignments', key: everyKey },
   ],
 };
 
-/** As the deletion of one vault does: the record stays, with its name, until it is purged or recovered. */
 async function softDeleteVaults(
   tx: Writer,
   group: Schema['resource_groups'],
@@ -136,16 +168,8 @@ async function softDeleteVaults(
     .where(({ fn }) => fn<string>('lower', ['resource_group']), '=', group.name_key)
     .where('deleted_at', 'is', null)
     .orderBy('id');
-  for (const vault of await lockRows(tx, query).execute()) {
-    await tx
-      .updateTable('vaults')
-      .set({ deleted_at: now, purge_at: now + vault.retention_days * dayMs })
-      .where('id', '=', vault.id)
-      .execute();
-  }
+  for (const vault of await lockRows(tx, query).execute()) await softDelete(tx, vault, now);
 }
-
-const dayMs = 86_400_000;
 
 function toRow(group: ResourceGroup): Schema['resource_groups'] {
   return {

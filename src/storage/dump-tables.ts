@@ -33,7 +33,10 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
   root_keys: { key: ['id'], columns: { id: 'text', handover_by: 'text', handover: 'bytes' } },
   sealed_items: { key: ['name'], columns: { name: 'text', root_key_id: 'text', sealed: 'bytes' } },
   tenants: { key: ['id'], columns: { id: 'text', name: 'text' } },
-  subscriptions: { key: ['id'], columns: { id: 'text', tenant_id: 'text', name: 'text' } },
+  subscriptions: {
+    key: ['id'],
+    columns: { id: 'text', tenant_id: 'text', name: 'text', tags: 'text', tag_names: 'text' },
+  },
   resource_groups: {
     key: ['subscription_id', 'name_key'],
     columns: { subscription_id: 'text', name_key: 'text', name: 'text', location: 'text', tags: 'text' },
@@ -136,6 +139,10 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
   group_members: {
     key: ['group_id', 'member_id'],
     columns: { group_id: 'text', member_id: 'text' },
+  },
+  identifier_uris: {
+    key: ['tenant_id', 'uri'],
+    columns: { tenant_id: 'text', uri: 'text', object_id: 'text' },
   },
   role_definitions: {
     key: ['id'],

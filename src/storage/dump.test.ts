@@ -164,7 +164,7 @@ async function fillEverything(db: Database): Promise<void> {
     await tx.insertInto('tenants').values({ id: 'tenant', name: '' }).execute();
     await tx
       .insertInto('subscriptions')
-      .values({ id: 's', tenant_id: 'tenant', name: 'x'.repeat(100_000) })
+      .values({ id: 's', tenant_id: 'tenant', name: 'x'.repeat(100_000), tags: '{}', tag_names: '{}' })
       .execute();
     for (const key of ['B', 'a'])
       await tx
@@ -232,6 +232,10 @@ async function fillEverything(db: Database): Promise<void> {
       })
       .execute();
     await tx.insertInto('group_members').values({ group_id: 'p1', member_id: 'p2' }).execute();
+    await tx
+      .insertInto('identifier_uris')
+      .values({ tenant_id: 'tenant', uri: 'api://a', object_id: 'p1' })
+      .execute();
     await tx
       .insertInto('role_definitions')
       .values({ id: 'd', tenant_id: 't', name: 'N', name_key: 'n', detail: '{}', created: 1, updated: 2 })

@@ -1,4 +1,5 @@
 /** What sign-in remembers between requests, and how often somebody guessed. */
+import { sql } from 'kysely';
 import type { FailureStore, SignInFailures } from '../identity/lock-out.ts';
 import type {
   LoginGrant,
@@ -133,7 +134,8 @@ export function createFailureStore(db: Pick<Database, 'read' | 'write'>): Failur
     },
     replace: (next, was) => db.write(replaceFailures, { next, was }),
     clear: (objectId) => db.write(clearFailures, objectId),
-    prune: (before) => db.write(pruneFailures, before),
+    count: (objectId, { now, until }) => db.write(countFailure, { objectId, now, until }),
+    prune: (before, most) => db.write(pruneFailures, { before, most }),
   };
 }
 
@@ -178,10 +180,42 @@ export const clearFailures: Procedure<string, void> = {
   },
 };
 
-export const pruneFailures: Procedure<number, void> = {
+export const countFailure: Procedure<{ objectId: string; now: number; until: number }, void> = {
+  name: 'signInFailures.count',
+  async run(tx, { objectId, now, until }) {
+    const isOver = sql<boolean>`sign_in_failures.locked_until <= ${now}`;
+    await tx
+      .insertInto('sign_in_failures')
+      .values({ object_id: objectId, failures: 1, last: now, locked_until: until })
+      .onConflict((conflict) =>
+        conflict.column('object_id').doUpdateSet({
+          failures: sql`case when ${isOver} then 1 else sign_in_failures.failures + 1 end`,
+          last: now,
+          locked_until: sql`case when ${isOver} then ${sql.val(until)} else sign_in_failures.locked_until end`,
+        }),
+      )
+      .execute();
+  },
+};
+
+export const pruneFailures: Procedure<{ before: number; most: number }, void> = {
   name: 'signInFailures.prune',
-  async run(tx, before) {
+  async run(tx, { before, most }) {
     await tx.deleteFrom('sign_in_failures').where('last', '<', before).execute();
+    const latest = await tx
+      .selectFrom('sign_in_failures')
+      .select('last')
+      .where('object_id', 'like', '%/%')
+      .orderBy('last', 'desc')
+      .offset(most)
+      .limit(1)
+      .executeTakeFirst();
+    if (latest === undefined) return;
+    await tx
+      .deleteFrom('sign_in_failures')
+      .where('object_id', 'like', '%/%')
+      .where('last', '<=', latest.last)
+      .execute();
   },
 };
 

@@ -15,6 +15,7 @@ import {
 import type { Database, Procedure, Reader, Writer } from './database.ts';
 import { objectQueries as queries } from './object-queries.ts';
 import { toHead, toHeadRow, toMetadataColumns, toSealed, toVersion, toVersionRow } from './object-rows.ts';
+import { vaultScope } from './scopes.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 export function createObjectReader({ read }: Pick<Database, 'read'>): ObjectReader {
@@ -189,6 +190,16 @@ export const decideObject: Procedure<Decided, ObjectState | undefined> = {
     return undefined;
   },
   changes: ({ key }) => [{ topic: 'object', key: objectChangeKey(key) }],
+  async targets({ key: { vaultId, kind, nameKey } }, tx) {
+    const vault = await tx.selectFrom('vaults').selectAll().where('id', '=', vaultId).executeTakeFirst();
+    if (vault === undefined) return [];
+    const of = {
+      subscriptionId: vault.subscription_id,
+      resourceGroup: vault.resource_group,
+      name: vault.name,
+    };
+    return [{ operation: 'write', scope: `${vaultScope(of)}/${kind}/${nameKey}` }];
+  },
 };
 
 /** As `decideObject` for several objects: all is written, or what all of them are is answered. */

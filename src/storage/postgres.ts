@@ -8,8 +8,8 @@ import type { Change } from '../core/changes.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import {
+  type Condition,
   type Database,
-  type Fence,
   type Procedure,
   type Reader,
   runProcedure,
@@ -56,9 +56,9 @@ export async function openPostgres(
   return {
     read: new Kysely<Schema>({ dialect: createPostgresDialect(connections, 'reads') }),
     feed: feed.hub,
-    async write(procedure, input, fence) {
+    async write(procedure, input, condition) {
       if (closed !== undefined) throw storageUnavailable(new Error('the database was closed'));
-      const job = runWrite({ writer, feed, clock: deps.clock }, { procedure, input, fence });
+      const job = runWrite({ writer, feed, clock: deps.clock }, { procedure, input, condition });
       underWay.add(job);
       try {
         return await job;
@@ -82,7 +82,7 @@ interface WriteDeps {
 interface Job<I, R> {
   readonly procedure: Procedure<I, R>;
   readonly input: I;
-  readonly fence: Fence | undefined;
+  readonly condition: Condition | undefined;
 }
 
 async function runWrite<I, R>(deps: WriteDeps, job: Job<I, R>): Promise<R> {

@@ -14,6 +14,7 @@ import type {
 } from '../identity/principals.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows, lockRowsShared } from './dialect.ts';
+import { takeUris } from './identifier-uris.ts';
 import { prepare } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
@@ -37,7 +38,23 @@ const credentialsOf = prepare((db, of: { objectId: string }) =>
     .orderBy('key_id'),
 );
 
-type Lookups = 'byAppId' | 'byObjectId' | 'byResourceId' | 'byUserName' | 'byApplicationId' | 'list';
+const byIdentifierUri = prepare((db, of: { tenantId: string; uri: string }) =>
+  db
+    .selectFrom('principals')
+    .innerJoin('identifier_uris', 'identifier_uris.object_id', 'principals.object_id')
+    .selectAll('principals')
+    .where('identifier_uris.tenant_id', '=', of.tenantId)
+    .where('identifier_uris.uri', '=', of.uri),
+);
+
+type Lookups =
+  | 'byAppId'
+  | 'byObjectId'
+  | 'byResourceId'
+  | 'byUserName'
+  | 'byApplicationId'
+  | 'byIdentifierUri'
+  | 'list';
 
 function principalQueries(db: Database): Pick<PrincipalStore, Lookups> {
   const principals = () => db.read.selectFrom('principals').selectAll();
@@ -49,6 +66,8 @@ function principalQueries(db: Database): Pick<PrincipalStore, Lookups> {
     byApplicationId: (applicationId) => first(principals().where('application_id', '=', applicationId)),
     byResourceId: (tenantId, resourceId) =>
       first(inTenant(tenantId).where('resource_key', '=', foldCase(resourceId))),
+    byIdentifierUri: async (tenantId, uri) =>
+      toPrincipal((await byIdentifierUri(db.read, { tenantId, uri }))[0]),
     byUserName: (tenantId, userName) => first(inTenant(tenantId).where('user_key', '=', foldCase(userName))),
     async list({ tenantId, kind }, page) {
       let query = inTenant(tenantId)
@@ -79,6 +98,7 @@ export const addPrincipal: Procedure<PrincipalRecord, void> = {
       .onConflict((conflict) => conflict.doNothing())
       .executeTakeFirst();
     if (numInsertedOrUpdatedRows !== 1n) throw taken(principal);
+    if (!(await takeUris(tx, principal))) throw taken(principal);
   },
   changes: ({ objectId }) => [principalChange(objectId)],
 };
@@ -96,6 +116,7 @@ export const replacePrincipal: Procedure<{ principal: PrincipalRecord; was: Prin
         .set(toRow(principal))
         .where('object_id', '=', was.objectId)
         .execute();
+      if (!(await takeUris(tx, principal, was))) throw taken(principal);
       return true;
     }
     await giveNewObjectId(tx, principal, was);
@@ -120,6 +141,7 @@ async function giveNewObjectId(tx: Writer, principal: PrincipalRecord, was: Prin
     .execute();
   await deletePrincipal(tx, was.objectId);
   await tx.insertInto('principals').values(toRow(principal)).execute();
+  if (!(await takeUris(tx, principal))) throw taken(principal);
   for (const credential of credentials) {
     await tx
       .insertInto('principal_credentials')

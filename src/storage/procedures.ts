@@ -7,6 +7,7 @@ import {
   addSubscription,
   addTenant,
   removeResourceGroup,
+  replaceOfSubscription,
   replaceResourceGroup,
 } from './directory.ts';
 import { releaseLease, renewLease, takeLease } from './leases.ts';
@@ -14,6 +15,7 @@ import { putLock, removeLock } from './locks.ts';
 import {
   addGrantOnce,
   clearFailures,
+  countFailure,
   exchangeGrants,
   pruneFailures,
   pruneGrants,
@@ -63,6 +65,7 @@ const all: readonly Procedure<never, unknown>[] = [
   addVaultKey,
   beginVaultPurge,
   clearFailures,
+  countFailure,
   decideObject,
   decideObjects,
   deleteVault,
@@ -91,6 +94,7 @@ const all: readonly Procedure<never, unknown>[] = [
   replaceDataKeys,
   replaceCredential,
   replaceFailures,
+  replaceOfSubscription,
   replacePrincipal,
   replaceResourceGroup,
   replaceRootSealed,

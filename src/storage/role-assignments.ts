@@ -75,7 +75,13 @@ export const putAssignment: Procedure<AssignmentWrite, PutOutcome> = {
       : { outcome: 'exists', assignment: meanwhile };
   },
   changes: ({ assignment }) => [{ topic: 'roleAssignments', key: assignment.principalId }],
+  targets: ({ assignment }) => [{ operation: 'write', scope: idOf(assignment) }],
 };
+
+/** The assignment's own ARM id. */
+function idOf({ id, scope }: Pick<RoleAssignment, 'id' | 'scope'>): string {
+  return `${scope === '/' ? '' : scope}/providers/Microsoft.Authorization/roleAssignments/${id}`;
+}
 
 async function holdPlace(tx: Writer, place: AssignmentWrite['place']): Promise<boolean> {
   const { subscriptionId, resourceGroup: name, vault } = place;
@@ -148,6 +154,8 @@ export const removeAssignment: Procedure<AssignmentRemoval, Removed> = {
   },
   // Whose it was may not be known: then every principal's are read again.
   changes: ({ was }) => [{ topic: 'roleAssignments', key: was?.principalId ?? everyKey }],
+  // Who asks under locks has read it, and says what it was.
+  targets: ({ was }) => (was === undefined ? [] : [{ operation: 'delete', scope: idOf(was) }]),
 };
 
 /** All that could be left over are held, so that of two that are removed at once one stays. */

@@ -6,6 +6,7 @@ import type {
 } from '../authorization/role-definitions.ts';
 import type { Change } from '../core/changes.ts';
 import { foldCase } from '../core/names.ts';
+import type { LockTarget } from '../domain/resources/lock-store.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
 import type { Schema } from './schema.ts';
@@ -53,6 +54,7 @@ export const putDefinition: Procedure<DefinitionWrite, PutRoleOutcome> = {
     return 'created';
   },
   changes: ({ definition }) => [definitionChange(definition.id)],
+  targets: ({ definition, was }) => [...targetsOf('write', definition), ...targetsOf('write', was)],
 };
 
 type Removed = 'removed' | 'missing' | 'assigned' | 'changed';
@@ -76,7 +78,20 @@ export const removeDefinition: Procedure<RoleDefinition, Removed> = {
     return 'removed';
   },
   changes: ({ id }) => [definitionChange(id)],
+  targets: (was) => targetsOf('delete', was),
 };
+
+/** A role is at each scope where it can be assigned. */
+function targetsOf(
+  operation: LockTarget['operation'],
+  role: RoleDefinition | undefined,
+): readonly LockTarget[] {
+  if (role === undefined) return [];
+  return role.assignableScopes.map((scope) => ({
+    operation,
+    scope: `${scope === '/' ? '' : scope}/providers/Microsoft.Authorization/roleDefinitions/${role.id}`,
+  }));
+}
 
 function lockedRow(tx: Writer, id: string): Promise<Row | undefined> {
   const query = tx.selectFrom('role_definitions').selectAll().where('id', '=', id);

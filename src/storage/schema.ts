@@ -8,7 +8,14 @@ type Bytes = Uint8Array;
 export interface Schema {
   sealed_items: { name: string; root_key_id: string; sealed: Bytes };
   tenants: { id: string; name: string };
-  subscriptions: { id: string; tenant_id: string; name: string };
+  subscriptions: {
+    id: string;
+    tenant_id: string;
+    name: string;
+    tags: string;
+    /** Names with their values, as JSON, that were made for tags to come. */
+    tag_names: string;
+  };
   resource_groups: {
     subscription_id: string;
     name_key: string;
@@ -99,6 +106,8 @@ export interface Schema {
     detail: string;
   };
   group_members: { group_id: string; member_id: string };
+  /** Whose audience a URI is: of the application of this object id. */
+  identifier_uris: { tenant_id: string; uri: string; object_id: string };
   role_assignments: {
     id: string;
     tenant_id: string;

@@ -13,8 +13,8 @@ import {
 } from 'kysely';
 import { type Change, createChangeHub } from '../core/changes.ts';
 import {
+  type Condition,
   type Database,
-  type Fence,
   type Procedure,
   type Reader,
   runProcedure,
@@ -53,7 +53,7 @@ export async function openSqlite(path: string, options: SqliteOptions = {}): Pro
   return {
     read,
     feed: hub,
-    write: (procedure, input, fence) => queue.run({ procedure, input, fence }),
+    write: (procedure, input, condition) => queue.run({ procedure, input, condition }),
     async close() {
       await queue.drain();
       await read.destroy();
@@ -159,7 +159,7 @@ interface Job {
   // The queue holds procedures of every kind; each goes with its own input.
   readonly procedure: Procedure<never, unknown>;
   readonly input: unknown;
-  readonly fence: Fence | undefined;
+  readonly condition: Condition | undefined;
 }
 
 interface QueuedJob extends Job {
@@ -169,7 +169,7 @@ interface QueuedJob extends Job {
 }
 
 interface WriteQueue {
-  run<I, R>(job: { procedure: Procedure<I, R>; input: I; fence: Fence | undefined }): Promise<R>;
+  run<I, R>(job: { procedure: Procedure<I, R>; input: I; condition: Condition | undefined }): Promise<R>;
   /** Resolves when everything queued so far has been written. */
   drain(): Promise<void>;
 }
@@ -197,7 +197,7 @@ function createWriteQueue(db: Kysely<Schema>, announce: Announce): WriteQueue {
     working = undefined;
   };
   return {
-    run: <I, R>(job: { procedure: Procedure<I, R>; input: I; fence: Fence | undefined }) =>
+    run: <I, R>(job: { procedure: Procedure<I, R>; input: I; condition: Condition | undefined }) =>
       new Promise<R>((resolve, reject) => {
         // Before it is queued: an input whose changes cannot be named is refused to its sender alone.
         const changes = job.procedure.changes?.(job.input) ?? [];

@@ -16,6 +16,7 @@ import {
 import { guid } from '../../test/contracts/rows.ts';
 import { sealingStoreContract } from '../../test/contracts/sealing-store.ts';
 import { anchorStoreContract, signingKeyStoreContract } from '../../test/contracts/small-stores.ts';
+import { underLocksContract } from '../../test/contracts/under-locks.ts';
 import { vaultStoreContract } from '../../test/contracts/vault-store.ts';
 import { hasPostgres, newPostgresDatabase } from '../../test/support/postgres.ts';
 import { systemClock } from '../core/clock.ts';
@@ -27,7 +28,7 @@ import { createSealedItems } from '../domain/sealing/sealed-items.ts';
 import type { Fence } from '../jobs/lease-store.ts';
 import { createChallengeBoard } from './acme-challenges.ts';
 import { createAnchorStore } from './audit-anchor.ts';
-import { type Database, LeaseLost } from './database.ts';
+import { type Database, LeaseLost, underLocks } from './database.ts';
 import { addTenant, createDirectoryStore } from './directory.ts';
 import { createLeaseStore } from './leases.ts';
 import { createLockStore } from './locks.ts';
@@ -79,7 +80,7 @@ async function emptyThroughWriter(): Promise<EmptyDatabase> {
 }
 
 async function emptyPostgres(): Promise<EmptyDatabase> {
-  const home = await newPostgresDatabase();
+  const home = await newPostgresDatabase('migrated');
   const db = await openPostgres(deps, { url: home.socketUrl, poolSize: 4 });
   return {
     db,
@@ -119,9 +120,9 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
     writerBehind: (before: () => Promise<unknown>) =>
       createObjectWriter({
         read: db.read,
-        async write(procedure, input, fence) {
+        async write(procedure, input, condition) {
           await before();
-          return db.write(procedure, input, fence);
+          return db.write(procedure, input, condition);
         },
       }),
     feed: db.feed,
@@ -165,6 +166,16 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
       vaults: createVaultStore(db),
       assignments: createRoleAssignmentStore(db),
     })),
+  );
+  const lockable = (db: Database) => ({
+    directory: createDirectoryStore(db),
+    vaults: createVaultStore(db),
+    assignments: createRoleAssignmentStore(db),
+    definitions: createRoleDefinitionStore(db),
+    writer: createObjectWriter(db),
+  });
+  underLocksContract(
+    on((db) => ({ locked: lockable(underLocks(db)), free: lockable(db), locks: createLockStore(db) })),
   );
   leaseStoreContract(on(leases));
   principalStoreContract(on(createPrincipalStore));

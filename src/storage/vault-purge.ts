@@ -18,6 +18,13 @@ export const beginVaultPurge: Procedure<{ id: string; now: number; atWish: boole
     await tx.updateTable('vaults').set({ purge_at: purging }).where('id', '=', id).execute();
     return 'begun';
   },
+  async targets({ id }, tx) {
+    const row = await tx.selectFrom('vaults').selectAll().where('id', '=', id).executeTakeFirst();
+    if (row === undefined) return [];
+    // A deleted vault is its subscription's, and in no group any more.
+    const place = `/subscriptions/${row.subscription_id}/providers/Microsoft.KeyVault/locations/${row.location}`;
+    return [{ operation: 'write', scope: `${place}/deletedVaults/${row.name}` }];
+  },
 };
 
 /** Rows in one transaction: others' writes wait for no more than these. */
@@ -39,6 +46,8 @@ export const purgeSomeOfVault: Procedure<string, boolean> = {
     return true;
   },
   changes: (id) => [{ topic: 'vaultKeys', key: id }],
+  // What has begun goes on.
+  targets: () => [],
 };
 
 async function lockedVault(tx: Writer, id: string): Promise<Schema['vaults'] | undefined> {

@@ -4,13 +4,12 @@ import { type Change, everyKey } from '../core/changes.ts';
 import { foldCase } from '../core/names.ts';
 import type { VaultKeyRow } from '../domain/sealing/sealing-store.ts';
 import type { VaultRecord } from '../domain/vaults/vault.ts';
-import type { VaultDeleted, VaultRecovery, VaultStore } from '../domain/vaults/vault-store.ts';
+import type { VaultRecovery, VaultStore } from '../domain/vaults/vault-store.ts';
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
-import { locksAgainstDeletion } from './locks.ts';
 import { groupRow, holdResourceGroup } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
-import { atOrBelow } from './scopes.ts';
+import { atOrBelow, vaultScope } from './scopes.ts';
 import { insertVaultKey } from './sealing.ts';
 import { beginVaultPurge, purgeSomeOfVault } from './vault-purge.ts';
 
@@ -56,6 +55,7 @@ export const addVault: Procedure<{ record: VaultRecord; key: VaultKeyRow }, Adde
     return 'added';
   },
   changes: ({ record }) => [vaultChange(record)],
+  targets: ({ record }) => [{ operation: 'write', scope: vaultScope(record) }],
 };
 
 export const replaceVault: Procedure<{ record: VaultRecord; was: VaultRecord }, boolean> = {
@@ -68,29 +68,37 @@ export const replaceVault: Procedure<{ record: VaultRecord; was: VaultRecord }, 
     return true;
   },
   changes: ({ record }) => [vaultChange(record)],
+  targets: ({ record }) => [{ operation: 'write', scope: vaultScope(record) }],
 };
 
-/** The group's row first, as whatever puts a lock or a role on something in the group does. */
-export const deleteVault: Procedure<{ vault: VaultRecord; now: number }, VaultDeleted> = {
+/** The group's row first, as whatever gives a role on something in the group does. */
+export const deleteVault: Procedure<{ vault: VaultRecord; now: number }, boolean> = {
   name: 'vaults.delete',
   async run(tx, { vault, now }) {
     await lockRows(tx, groupRow(tx, groupOf(vault))).execute();
     const row = await lockedVault(tx, vault.id);
-    if (row === undefined || row.deleted_at !== null) return { outcome: 'absent' };
-    const scope = scopeKeyOf(row);
-    const scopes = await locksAgainstDeletion(tx, { subscriptionId: row.subscription_id, scope });
-    if (scopes.length > 0) return { outcome: 'locked', scopes };
-    const purgeAt = now + row.retention_days * dayMs;
+    if (row === undefined || row.deleted_at !== null) return false;
+    await softDelete(tx, row, now);
     await tx
-      .updateTable('vaults')
-      .set({ deleted_at: now, purge_at: purgeAt })
-      .where('id', '=', row.id)
+      .deleteFrom('role_assignments')
+      .where(atOrBelow(foldCase(vaultScope(toRecord(row)))))
       .execute();
-    await tx.deleteFrom('role_assignments').where(atOrBelow(scope)).execute();
-    return { outcome: 'deleted' };
+    return true;
   },
+  targets: ({ vault }) => [{ operation: 'delete', scope: vaultScope(vault) }],
   changes: ({ vault }) => [vaultChange(vault), { topic: 'roleAssignments', key: everyKey }],
 };
+
+const dayMs = 86_400_000;
+
+/** The record stays, with its name, until the vault is purged or recovered. The caller holds the row. */
+export async function softDelete(tx: Writer, row: Schema['vaults'], now: number): Promise<void> {
+  await tx
+    .updateTable('vaults')
+    .set({ deleted_at: now, purge_at: now + row.retention_days * dayMs })
+    .where('id', '=', row.id)
+    .execute();
+}
 
 export const recoverVault: Procedure<VaultRecovery, 'recovered' | 'absent' | 'groupAbsent'> = {
   name: 'vaults.recover',
@@ -103,9 +111,8 @@ export const recoverVault: Procedure<VaultRecovery, 'recovered' | 'absent' | 'gr
     return 'recovered';
   },
   changes: ({ was }) => [vaultChange(was)],
+  targets: ({ was }) => [{ operation: 'write', scope: vaultScope(was) }],
 };
-
-const dayMs = 86_400_000;
 
 async function lockedVault(tx: Writer, id: string): Promise<Row | undefined> {
   return lockRows(tx, tx.selectFrom('vaults').selectAll().where('id', '=', id)).executeTakeFirst();
@@ -113,12 +120,6 @@ async function lockedVault(tx: Writer, id: string): Promise<Row | undefined> {
 
 function groupOf({ subscriptionId, resourceGroup }: VaultRecord) {
   return { subscriptionId, name: resourceGroup };
-}
-
-function scopeKeyOf(row: Row): string {
-  return foldCase(
-    `/subscriptions/${row.subscription_id}/resourceGroups/${row.resource_group}/providers/Microsoft.KeyVault/vaults/${row.name}`,
-  );
 }
 
 function vaultChange(record: VaultRecord): Change {

@@ -8,7 +8,7 @@ import type { Change } from '../core/changes.ts';
 import { Failure, type FailureKind } from '../core/errors.ts';
 import { StaleRootKey } from '../domain/sealing/sealing-store.ts';
 import { StaleVaultKey } from '../domain/versioned/object-store.ts';
-import { type Fence, LeaseLost } from './database.ts';
+import { type Condition, LeaseLost } from './database.ts';
 
 /** Milliseconds between the writer's signs of life. */
 export const beatInterval = 100;
@@ -24,7 +24,7 @@ export type ToWriter =
       readonly id: number;
       readonly procedure: string;
       readonly input: unknown;
-      readonly fence: Fence | undefined;
+      readonly condition: Condition | undefined;
     }
   | { readonly type: 'heard'; readonly announcement: number };
 

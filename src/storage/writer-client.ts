@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { createChangeHub } from '../core/changes.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { type Database, type Fence, type Procedure, storageUnavailable } from './database.ts';
+import { type Condition, type Database, type Procedure, storageUnavailable } from './database.ts';
 import { openSqliteReader } from './sqlite.ts';
 import {
   createSender,
@@ -48,7 +48,7 @@ export async function connectWriter(
     return {
       read,
       feed: client.hub,
-      write: (procedure, input, fence) => client.write(procedure, input, fence),
+      write: (procedure, input, condition) => client.write(procedure, input, condition),
       async close() {
         await client.close();
         await read.destroy();
@@ -97,7 +97,7 @@ class WriterClient {
     });
   }
 
-  async write<I, R>(procedure: Procedure<I, R>, input: I, fence: Fence | undefined): Promise<R> {
+  async write<I, R>(procedure: Procedure<I, R>, input: I, condition: Condition | undefined): Promise<R> {
     if (this.#sender === undefined) await this.connected(patience);
     const sender = this.#sender;
     if (sender === undefined) throw storageUnavailable(new Error('the writer process is away again'));
@@ -105,7 +105,7 @@ class WriterClient {
     this.#next += 1;
     return new Promise<R>((resolve, reject) => {
       this.#asked.set(id, { resolve: resolve as (result: unknown) => void, reject });
-      sender.send({ type: 'write', id, procedure: procedure.name, input, fence });
+      sender.send({ type: 'write', id, procedure: procedure.name, input, condition });
     });
   }
 

@@ -93,12 +93,12 @@ function accept(deps: Deps & { db: Database; announcer: Announcer }, socket: Soc
       announcer.heard(socket, message.announcement);
       return;
     }
-    const { id, procedure: name, input, fence } = message;
+    const { id, procedure: name, input, condition } = message;
     const procedure = procedures.get(name);
     const written =
       procedure === undefined
         ? Promise.reject(new TypeError(`there is no procedure '${name}'`))
-        : db.write(procedure, input as never, fence);
+        : db.write(procedure, input as never, condition);
     written.then(
       (result) => sender.send({ type: 'written', id, result }),
       (error: unknown) => sender.send({ type: 'refused', id, error: toWireError(error) }),

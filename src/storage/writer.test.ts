@@ -392,7 +392,7 @@ test('what it does not know, or cannot use, the writer refuses; and goes on', as
     ['tenants.add', 'text'],
   ];
   for (const [id, [procedure, input]] of asks.entries()) {
-    silent.sender.send({ type: 'write', id, procedure, input, fence: undefined });
+    silent.sender.send({ type: 'write', id, procedure, input, condition: undefined });
   }
   const answers = () => silent.received.filter((message) => 'id' in message);
   await until(() => answers().length === asks.length || silent.changes().length > 0);

@@ -41,10 +41,25 @@ export function directoryStoreContract(makeStores: () => Promise<Stores>): void 
       expect(await directory.addResourceGroup(group)).toBe(true);
       expect(await directory.addResourceGroup({ ...group, name: 'GROUP.1', location: 'x' })).toBe(false);
       expect(await directory.tenants()).toEqual([tenant]);
-      expect(await directory.subscriptions()).toEqual([subscription]);
+      expect(await directory.subscriptions()).toEqual([{ ...subscription, tags: {} }]);
       expect(await directory.resourceGroup(subscriptionId, 'gROUP.1')).toEqual(group);
       expect(await directory.resourceGroup(guid(3), 'Group.1')).toBeUndefined();
       expect(await directory.resourceGroup(subscriptionId, 'other')).toBeUndefined();
+    });
+
+    it("replaces a subscription's tags, and its tag names, only as long as they are what was read", async () => {
+      const { directory } = await makeStores();
+      for (const n of [2, 3]) await directory.addSubscription({ id: guid(n), tenantId: guid(1), name: 's' });
+      const tags = { a: '1', ['__proto__']: 'x' };
+      expect(await directory.replaceSubscriptionTags(guid(2), tags, {})).toBe(true);
+      expect(await directory.replaceSubscriptionTags(guid(2), {}, { a: '1' })).toBe(false);
+      const names = { a: ['1'], b: [] };
+      expect(await directory.replaceTagNames(guid(2), names, { a: [] })).toBe(false);
+      expect(await directory.replaceTagNames(guid(2), names, {})).toBe(true);
+      expect((await directory.subscriptions()).map((each) => each.tags)).toEqual([tags, {}]);
+      expect([await directory.tagNames(guid(2)), await directory.tagNames(guid(3))]).toEqual([names, {}]);
+      expect(await directory.tagNames(guid(4))).toEqual({});
+      expect(await directory.replaceTagNames(guid(4), names, {})).toBe(false);
     });
 
     it("lists a subscription's groups in the order of their lower-cased names", async () => {
@@ -82,8 +97,8 @@ export function directoryStoreContract(makeStores: () => Promise<Stores>): void 
         await assignments.add(assignmentAt(n + 40, scope));
       for (const assignment of kept) await assignments.add(assignment);
 
-      expect(await directory.removeResourceGroup(removal)).toEqual({ outcome: 'removed' });
-      expect(await directory.removeResourceGroup(removal)).toEqual({ outcome: 'absent' });
+      expect(await directory.removeResourceGroup(removal)).toBe(true);
+      expect(await directory.removeResourceGroup(removal)).toBe(false);
       expect(await directory.resourceGroups(subscriptionId)).toEqual([{ ...group, name: 'Group.10' }]);
       const deletions = (await vaults.list()).map(({ name, deleted }) => [name, deleted]);
       expect(deletions).toEqual([
@@ -93,52 +108,6 @@ export function directoryStoreContract(makeStores: () => Promise<Stores>): void 
       ]);
       expect((await assignments.list()).map(({ id }) => id)).toEqual([guid(50), guid(51)]);
     });
-
-    it.each([
-      ['above', `/subscriptions/${subscriptionId}`],
-      ['on', groupScope.toUpperCase()],
-      ['in', `${groupScope}/providers/Microsoft.KeyVault/vaults/Vault-1`],
-    ])('removes nothing while there is a lock %s the group', async (_, scope) => {
-      const { directory, locks, vaults } = await makeStores();
-      await directory.addResourceGroup(group);
-      await vaults.add(vaultRecord(1), vaultKeyRow(guid(1)));
-      await locks.put(lockOn(scope), undefined);
-      expect(await directory.removeResourceGroup(removal)).toEqual({ outcome: 'locked', scopes: [scope] });
-      expect(await directory.resourceGroup(subscriptionId, 'group.1')).toEqual(group);
-      expect((await vaults.list()).map(({ deleted }) => deleted)).toEqual([undefined]);
-      expect(await locks.remove(scope, 'keep')).toBe(true);
-      expect(await directory.removeResourceGroup(removal)).toEqual({ outcome: 'removed' });
-    });
-
-    it('lets either the removal or what is to be in the group win, never both', async () => {
-      const { directory, locks, vaults } = await makeStores();
-      for (const n of [1, 2, 3, 4]) {
-        const name = `race-${n}`;
-        await directory.addResourceGroup({ ...group, name });
-        const vault = vaultRecord(n, { resourceGroup: name });
-        const scope = `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
-        const [removed, put, added] = await Promise.all([
-          directory.removeResourceGroup({ ...removal, name }),
-          locks.put(lockOn(scope), { subscriptionId, name }),
-          vaults.add(vault, vaultKeyRow(vault.id)),
-        ]);
-        const isThere = (await directory.resourceGroup(subscriptionId, name)) !== undefined;
-        expect(isThere).toBe(removed.outcome === 'locked');
-        expect(put).toBe(isThere ? 'created' : 'groupAbsent');
-        const live = (await vaults.byName(`vault-${n}`))?.deleted === undefined && added === 'added';
-        expect(live && !isThere).toBe(false);
-      }
-    });
-
-    it.each([`${groupScope}0`, `/subscriptions/${guid(902)}`])(
-      'a lock on %s is no hindrance',
-      async (scope) => {
-        const { directory, locks } = await makeStores();
-        await directory.addResourceGroup(group);
-        await locks.put(lockOn(scope), undefined);
-        expect(await directory.removeResourceGroup(removal)).toEqual({ outcome: 'removed' });
-      },
-    );
   });
 
   describe('lock store', () => {

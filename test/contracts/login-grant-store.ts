@@ -142,6 +142,33 @@ export function failureStoreContract(makeStore: () => Promise<FailureStore>): vo
       expect(await store.of(guid(1))).toBeUndefined();
     });
 
+    it('counts by itself until a time is over, and begins again', async () => {
+      const store = await makeStore();
+      const id = 'address/192.0.2.1';
+      const count = (now: number) => store.count(id, { now, until: now + 100 });
+      await Promise.all([1000, 1000, 1000, 1000].map(count));
+      expect(await store.of(id)).toEqual({ objectId: id, failures: 4, last: 1000, lockedUntil: 1100 });
+      await count(1099);
+      expect(await store.of(id)).toEqual({ objectId: id, failures: 5, last: 1099, lockedUntil: 1100 });
+      await count(1100);
+      expect(await store.of(id)).toEqual({ objectId: id, failures: 1, last: 1100, lockedUntil: 1200 });
+    });
+
+    it('forgets what is old, and of strangers all but the latest', async () => {
+      const store = await makeStore();
+      const ids = [1, 2, 3, 4].map((n) => `name/${n}`);
+      for (const [n, id] of ids.entries()) await store.count(id, { now: 1000 + n, until: 9000 });
+      for (const n of [1, 2]) await store.replace(failures({ objectId: guid(n), last: 999 + n }), undefined);
+      const left = async () => {
+        const found = await Promise.all([...ids, guid(1), guid(2)].map((id) => store.of(id)));
+        return found.flatMap((each) => each?.objectId ?? []);
+      };
+      await store.prune(1000, 10);
+      expect(await left()).toEqual([...ids, guid(1), guid(2)]);
+      await store.prune(1001, 2);
+      expect(await left()).toEqual(['name/3', 'name/4', guid(2)]);
+    });
+
     it('counts every one of several attempts at the same moment', async () => {
       const store = await makeStore();
       const attempt = async () => {

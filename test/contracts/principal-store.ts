@@ -162,6 +162,65 @@ export function principalStoreContract(makeStore: () => Promise<PrincipalStore>)
       }
     });
 
+    it('gives an identifier URI to one application of a tenant, until it lets it go', async () => {
+      const store = await makeStore();
+      const withUris = (n: number, uris: readonly string[], more: Partial<PrincipalRecord> = {}) =>
+        principal(n, { detail: { identifierUris: uris }, ...more });
+      const first = withUris(1, ['api://a', 'api://b', 'api://a']);
+      const foreign = withUris(3, ['api://a'], { tenantId: otherTenant });
+      await store.add(first);
+      await store.add(foreign);
+      await expect(store.add(withUris(2, ['api://new', 'api://b']))).rejects.toMatchObject({
+        kind: 'alreadyExists',
+      });
+      expect(await store.byObjectId(guid(2))).toBeUndefined();
+      expect(await store.byIdentifierUri(tenantId, 'api://new')).toBeUndefined();
+      expect(await store.byIdentifierUri(tenantId, 'api://b')).toEqual(first);
+      expect(await store.byIdentifierUri(tenantId, 'API://b')).toBeUndefined();
+      expect(await store.byIdentifierUri(otherTenant, 'api://a')).toEqual(foreign);
+      expect(await store.byIdentifierUri(otherTenant, 'api://b')).toBeUndefined();
+
+      const second = withUris(2, ['api://c']);
+      await store.add(second);
+      await expect(store.replace(withUris(2, ['api://a', 'api://d']), second)).rejects.toMatchObject({
+        kind: 'alreadyExists',
+      });
+      expect(await store.byIdentifierUri(tenantId, 'api://c')).toEqual(second);
+      const narrowed = withUris(1, ['api://b', 'api://e']);
+      expect(await store.replace(narrowed, first)).toBe(true);
+      const widened = withUris(2, ['api://a', 'api://c']);
+      expect(await store.replace(widened, second)).toBe(true);
+      expect(await store.byIdentifierUri(tenantId, 'api://a')).toEqual(widened);
+      expect(await store.byIdentifierUri(tenantId, 'api://e')).toEqual(narrowed);
+
+      const moved = { ...narrowed, objectId: guid(11) };
+      expect(await store.replace(moved, narrowed)).toBe(true);
+      expect(await store.byIdentifierUri(tenantId, 'api://e')).toEqual(moved);
+      await store.remove(guid(11));
+      expect(await store.byIdentifierUri(tenantId, 'api://e')).toBeUndefined();
+      expect(await store.replace(withUris(2, ['api://e']), widened)).toBe(true);
+    });
+
+    it('of several who want one identifier URI at once, one gets it', async () => {
+      const store = await makeStore();
+      const bare = [1, 2, 3].map((n) => principal(n));
+      for (const record of bare) await store.add(record);
+      const detail = { identifierUris: ['api://b', 'api://a'] };
+      const asked = [
+        ...bare.map((was) => store.replace({ ...was, detail }, was)),
+        ...[4, 5, 6].map((n) => store.add(principal(n, { detail }))),
+      ];
+      const outcomes = await Promise.allSettled(asked);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      for (const outcome of outcomes)
+        if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ kind: 'alreadyExists' });
+      const owners = await Promise.all(
+        detail.identifierUris.map((uri) => store.byIdentifierUri(tenantId, uri)),
+      );
+      expect(owners[0]).toEqual(owners[1]);
+      expect(owners[0]).toBeDefined();
+    });
+
     it('replaces a record that is as it was read, and no other', async () => {
       const store = await makeStore();
       const was = principal(1, { userName: undefined });

@@ -6,8 +6,8 @@ import { type KyselyPlugin, sql } from 'kysely';
 import { type FileOperations, systemFiles } from '../../src/audit/files.ts';
 import type { TestOnlyFaults } from '../../src/service.ts';
 import {
+  type Condition,
   type Database,
-  type Fence,
   type Procedure,
   storageUnavailable,
   type Writer,
@@ -125,7 +125,7 @@ function withFaults(db: Database, between: Between): Database {
       fresh: () => !faults.newsIsStale && db.feed.fresh(),
       subscribe: (topic, listener) => db.feed.subscribe(topic, listener),
     },
-    write: (procedure, input, fence) => writeWithFaults(db, between, { procedure, input, fence }),
+    write: (procedure, input, condition) => writeWithFaults(db, between, { procedure, input, condition }),
     close: () => db.close(),
   };
 }
@@ -133,7 +133,7 @@ function withFaults(db: Database, between: Between): Database {
 async function writeWithFaults<I, R>(
   db: Database,
   { faults, pass, told }: Between,
-  job: { procedure: Procedure<I, R>; input: I; fence: Fence | undefined },
+  job: { procedure: Procedure<I, R>; input: I; condition: Condition | undefined },
 ): Promise<R> {
   const isObject = job.procedure.name.startsWith('objects.');
   if (isObject) await pass('before');
@@ -141,7 +141,7 @@ async function writeWithFaults<I, R>(
   if (fault === 'refused' || (fault === 'commitFails' && onPostgres)) throw injected();
   // In the same turn of the event loop, so that it shares the transaction with the write itself.
   if (fault === 'commitFails') db.write(breakCommit, null).catch(() => undefined);
-  const result = await db.write(job.procedure, job.input, job.fence);
+  const result = await db.write(job.procedure, job.input, job.condition);
   if (isObject) await pass('after');
   told(job.procedure.name);
   if (fault === 'lost') throw injected();

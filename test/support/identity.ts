@@ -54,7 +54,9 @@ export function memoryPrincipalStore(): PrincipalStore {
         same(row.appId, added.appId) ||
         same(row.applicationId, added.applicationId) ||
         (row.tenantId === added.tenantId &&
-          (same(row.resourceId, added.resourceId) || same(row.userName, added.userName))),
+          (same(row.resourceId, added.resourceId) ||
+            same(row.userName, added.userName) ||
+            (added.detail.identifierUris ?? []).some((uri) => row.detail.identifierUris?.includes(uri)))),
     );
     if (taken) throw new Failure('alreadyExists', 'taken');
   };
@@ -70,6 +72,8 @@ export function memoryPrincipalStore(): PrincipalStore {
     byApplicationId: (applicationId) => find((row) => row.applicationId === applicationId),
     byResourceId: (tenantId, resourceId) =>
       find((row) => row.tenantId === tenantId && same(row.resourceId, resourceId)),
+    byIdentifierUri: (tenantId, uri) =>
+      find((row) => row.tenantId === tenantId && row.detail.identifierUris?.includes(uri) === true),
     byUserName: (tenantId, userName) =>
       find((row) => row.tenantId === tenantId && same(row.userName, userName)),
     async list({ tenantId, kind }, { limit, after }) {

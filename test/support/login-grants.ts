@@ -1,4 +1,5 @@
-/** Sign-ins' grants in memory, for tests of the rules. */
+/** Sign-ins' grants, and counts of guesses, in memory, for tests of the rules. */
+import type { FailureStore, SignInFailures } from '../../src/identity/lock-out.ts';
 import type { LoginGrant, LoginGrantStore } from '../../src/identity/login-grants.ts';
 
 export function memoryLoginGrants(): LoginGrantStore {
@@ -32,5 +33,30 @@ export function memoryLoginGrants(): LoginGrantStore {
     },
     revokeFamily: async (family) => remove((grant) => grant.id === family || grant.family === family),
     prune: async (now) => remove((grant) => grant.expires <= now),
+  };
+}
+
+export function memoryFailures(): FailureStore {
+  const kept = new Map<string, SignInFailures>();
+  return {
+    of: async (objectId) => kept.get(objectId),
+    async replace(next, was) {
+      if (JSON.stringify(kept.get(next.objectId)) !== JSON.stringify(was)) return false;
+      kept.set(next.objectId, next);
+      return true;
+    },
+    clear: async (objectId) => void kept.delete(objectId),
+    async count(objectId, { now, until }) {
+      const was = kept.get(objectId);
+      const current = was !== undefined && now < was.lockedUntil ? was : { failures: 0, lockedUntil: until };
+      const { failures, lockedUntil } = current;
+      kept.set(objectId, { objectId, failures: failures + 1, last: now, lockedUntil });
+    },
+    async prune(before, most) {
+      const strangers = [...kept.values()].filter(({ objectId }) => objectId.includes('/'));
+      const latest = strangers.sort((a, b) => b.last - a.last)[most]?.last ?? Number.NEGATIVE_INFINITY;
+      for (const { objectId, last } of [...kept.values()])
+        if (last < before || (objectId.includes('/') && last <= latest)) kept.delete(objectId);
+    },
   };
 }

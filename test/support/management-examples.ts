@@ -27,6 +27,8 @@ const vault = (at: Place) => `${group(at)}/providers/Microsoft.KeyVault/vaults/d
 const ownGroup = (name: string) => (at: Place) => `${sub(at)}/resourceGroups/${name}`;
 const makeGroup = (name: string) => (call: ManagementCaller, at: Place) =>
   call('PUT', ownGroup(name)(at), { location: 'local' });
+const tagName = (name: string) => (at: Place) => `${sub(at)}/tagNames/${name}`;
+const makeTagName = (name: string) => (call: ManagementCaller, at: Place) => call('PUT', tagName(name)(at));
 const rootGroup = ({ tenantId }: Place) => `/providers/Microsoft.Management/managementGroups/${tenantId}`;
 
 const resources: Readonly<Record<string, Example>> = {
@@ -76,6 +78,20 @@ const resources: Readonly<Record<string, Example>> = {
     audit: 'ProviderUnregister',
   },
   Tags_List: { path: (at) => `${sub(at)}/tagNames`, audit: 'TagNameList' },
+  Tags_CreateOrUpdate: { path: tagName('made'), status: 201, audit: 'TagNameCreateOrUpdate' },
+  Tags_Delete: { path: tagName('gone'), prepare: makeTagName('gone'), audit: 'TagNameDelete' },
+  Tags_CreateOrUpdateValue: {
+    path: tagName('valued/tagValues/v'),
+    prepare: makeTagName('valued'),
+    status: 201,
+    audit: 'TagValueCreateOrUpdate',
+  },
+  Tags_DeleteValue: {
+    path: tagName('emptied/tagValues/v'),
+    prepare: makeTagName('emptied'),
+    status: 204,
+    audit: 'TagValueDelete',
+  },
   OperationResults_Get: {
     path: (at) => `${sub(at)}/operationresults/${operationId(at)}`,
     audit: 'OperationResultGet',

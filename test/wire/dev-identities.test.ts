@@ -35,6 +35,16 @@ async function makesGroup(name: string): Promise<number> {
   return (await managementCaller(server, token)('PUT', group, { location: 'eastus' })).status;
 }
 
+test('each role that they have names what they are', async () => {
+  const token = await tokenFor(server, { resource: 'https://management.azure.com' });
+  const list = `/subscriptions/${await subscriptionOf(server)}/providers/Microsoft.Authorization/roleAssignments`;
+  const { json } = await managementCaller(server, token)('GET', `${list}?api-version=2022-04-01`);
+  const types = json.value.map(
+    (each: { properties: { principalType: string } }) => each.properties.principalType,
+  );
+  expect(new Set(types)).toEqual(new Set(['ServicePrincipal']));
+});
+
 test('the developer owns the subscription, and no longer once that was taken away', async () => {
   const [owner, ...others] = await ownership();
   expect(owner?.scope).toBe(`/subscriptions/${await subscriptionOf(server)}`);

@@ -361,6 +361,8 @@ describe('applications and service principals', () => {
       `servicePrincipalNames/any(c:c eq '${app.appId}')`,
       `appId eq '${app.appId}'`,
       "displayName eq 'rbac'",
+      // az's own example.
+      "displayname eq 'rbac' and serviceprincipaltype eq 'Application'",
     ]) {
       expect((await filtered('servicePrincipals', filter)).json.value).toMatchObject([{ id: sp.id }]);
     }
@@ -541,6 +543,37 @@ describe('applications and service principals', () => {
         kind: 'conflict',
       });
     expect((await filtered('applications', "displayName eq 'twin'")).json.value).toHaveLength(2);
+  });
+
+  test('what a user was made an owner of is what the user asks for as its own', async () => {
+    const ada = await makeUser(server, 'owning');
+    const signedIn = await postForm(server, `/${server.tenantId}/oauth2/v2.0/token`, {
+      ...{ client_id: azureCli, grant_type: 'password', scope: `${graphResource}/.default` },
+      ...{ username: ada.userName, password: ada.password },
+    });
+    const token = signedIn.json.access_token;
+    const owned = async () => {
+      const { json } = await graph('GET', '/me/ownedObjects', undefined, { token });
+      return json.value.map((each: Record<string, string>) => [each['@odata.type'], each.id]).sort();
+    };
+    expect(await owned()).toEqual([]);
+    const app = await made('POST', '/applications', { displayName: 'owned' });
+    const bare = await made('POST', '/applications', { displayName: 'owned, bare' });
+    const sp = await made('POST', '/servicePrincipals', { appId: app.appId });
+    const circle = await made('POST', '/groups', group('owned-group'));
+    for (const path of [`applications/${app.id}`, `applications/${bare.id}`, `groups/${circle.id}`])
+      await made('POST', `/${path}/owners/$ref`, toObject(ada.objectId), 204);
+    expect(await owned()).toEqual(
+      [
+        ['#microsoft.graph.application', app.id],
+        ['#microsoft.graph.application', bare.id],
+        ['#microsoft.graph.group', circle.id],
+        ['#microsoft.graph.servicePrincipal', sp.id],
+      ].sort(),
+    );
+    const counted = await graph('GET', '/me/ownedObjects?$count=true&$top=1', undefined, { token });
+    expect([counted.json['@odata.count'], '@odata.nextLink' in counted.json]).toEqual([4, true]);
+    expect((await graph('GET', '/me/ownedObjects')).status).toBe(400);
   });
 
   test('owners are kept', async () => {

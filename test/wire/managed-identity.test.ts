@@ -186,6 +186,23 @@ describe('the metadata service', () => {
     expect((await askImds({ client_id: second.clientId, object_id: second.objectId })).status).toBe(400);
   });
 
+  test('says in App Service’s own members too what it refuses there: its clients show no others', async () => {
+    const asked = query({ resource, client_id: '22222222-2222-2222-2222-222222222222' });
+    const refused = await local({
+      path: `/msi/token${asked}`,
+      headers: { 'X-IDENTITY-HEADER': identityHeader },
+    });
+    expect([refused.status, refused.json]).toEqual([
+      400,
+      {
+        statusCode: 400,
+        message: 'Identity not found',
+        error: 'invalid_request',
+        error_description: 'Identity not found',
+      },
+    ]);
+  });
+
   test('refuses a resource that is missing or not served', async () => {
     const missing = await local({ path: imds, headers: metadata });
     expect(missing.status).toBe(400);

@@ -1,6 +1,6 @@
 /** Applications in Graph: the registration behind a service principal, which may have none. */
 import * as v from 'valibot';
-import { Failure } from '../../core/errors.ts';
+import { Failure, isFailure } from '../../core/errors.ts';
 import {
   changePrincipal,
   createApplication,
@@ -9,7 +9,6 @@ import {
   type PrincipalRecord,
 } from '../../identity/principals.ts';
 import { isUsableRedirect } from '../../identity/redirect-uris.ts';
-import { readIdentifierUris } from '../../identity/resource-applications.ts';
 import { keyCredentials, passwordRoutes, putCertificates } from './credentials.ts';
 import { federatedRoutes } from './federated.ts';
 import { findApplication, isApplication, objectsOf } from './find.ts';
@@ -136,13 +135,16 @@ export const applicationRoutes: readonly GraphRoute[] = [
       const { objectId, applicationId = '' } = await findApplication(call);
       const { body, deps } = call;
       changedDetail({}, body);
-      await assertUrisFree(call, body.identifierUris, objectId);
+      // What can be refused comes first, so that a request is not carried out by half.
+      await assertUrisFree(call, body.identifierUris ?? [], objectId);
       if (body.keyCredentials) await putCertificates(call, objectId, body.keyCredentials);
-      await changePrincipal(deps.store, objectId, (was) => ({
-        ...was,
-        displayName: body.displayName ?? was.displayName,
-        detail: changedDetail(was.detail, body),
-      }));
+      await urisTaken(() =>
+        changePrincipal(deps.store, objectId, (was) => ({
+          ...was,
+          displayName: body.displayName ?? was.displayName,
+          detail: changedDetail(was.detail, body),
+        })),
+      );
       return { status: 204, id: applicationId };
     },
   }),
@@ -176,8 +178,7 @@ async function create(call: GraphCall<v.InferOutput<typeof newApplication>>): Pr
     awaitsServicePrincipal: true,
   };
   const { displayName } = body;
-  await assertUrisFree(call, body.identifierUris);
-  const made = await createApplication(deps, { tenantId: tenant.id, displayName, detail });
+  const made = await urisTaken(() => createApplication(deps, { tenantId: tenant.id, displayName, detail }));
   try {
     if (body.keyCredentials) await putCertificates(call, made.objectId, body.keyCredentials);
   } catch (error) {
@@ -188,16 +189,28 @@ async function create(call: GraphCall<v.InferOutput<typeof newApplication>>): Pr
   return { ...(await reply(call, made)), status: 201 };
 }
 
-/** Two writers at once may get past this: a URI that two applications have is then the older one's. */
 async function assertUrisFree(
   { deps, tenant }: GraphCall<unknown>,
-  uris: readonly string[] | null | undefined,
-  objectId?: string,
+  uris: readonly string[],
+  objectId: string,
 ): Promise<void> {
-  if (uris === null || uris === undefined || uris.length === 0) return;
-  const owners = await readIdentifierUris(deps.store, tenant.id);
-  if (uris.every((uri) => (owners.get(uri) ?? objectId) === objectId)) return;
-  throw new Failure(
+  for (const uri of uris) {
+    const owner = await deps.store.byIdentifierUri(tenant.id, uri);
+    if (owner !== undefined && owner.objectId !== objectId) throw uriTaken();
+  }
+}
+
+/** The store refuses a URI that another application has; nothing else of an application's can be taken. */
+async function urisTaken<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw isFailure(error, 'alreadyExists') ? uriTaken() : error;
+  }
+}
+
+function uriTaken(): Failure {
+  return new Failure(
     'badParameter',
     'Another object with the same value for property identifierUris already exists.',
   );

@@ -52,11 +52,11 @@ export async function listEntities(call: GraphCall<unknown>, set: EntitySet): Pr
   return listReply(call, { name: set.name, value, count, next: page.next });
 }
 
-/** A list that is sent whole, from records that are at hand. */
+/** A list that is sent whole, from records that are at hand, in the order of their object ids. */
 export async function listRecords(
   call: GraphCall<unknown>,
   records: readonly PrincipalRecord[],
-  wire: (record: PrincipalRecord) => Wire,
+  wire: (record: PrincipalRecord) => Wire | readonly Wire[],
 ): Promise<GraphReply> {
   assertOptions(call.query);
   if (call.query.has('$filter')) throw new Failure('unsupportedQuery', 'This list cannot be filtered.');
@@ -65,8 +65,9 @@ export async function listRecords(
   const after = token === null ? '' : decodeSkipToken(call.path, token);
   const rest = records.filter(({ objectId }) => objectId > after);
   const items = rest.slice(0, top);
-  const value = items.map((record) => chosen(call.query, wire(record)));
-  const count = call.query.get('$count')?.toLowerCase() === 'true' ? records.length : undefined;
+  const value = items.flatMap(wire).map((entity) => chosen(call.query, entity));
+  const isCounted = call.query.get('$count')?.toLowerCase() === 'true';
+  const count = isCounted ? records.flatMap(wire).length : undefined;
   const next = rest.length > top ? items.at(-1)?.objectId : undefined;
   return listReply(call, { name: 'directoryObjects', value, count, next });
 }

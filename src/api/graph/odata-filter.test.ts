@@ -30,6 +30,8 @@ describe('a filter', () => {
     ["tags/any(t:t eq 'red' and t eq 'blue')", false],
     ["tags/any(name:name eq 'blue') and startswith(name,'o')", true],
     ["constructor eq null and name ne 'function'", true],
+    ["NAME eq 'o''neil' and Tags/any(t:t eq 'red')", true],
+    ["tags/any(Name:startswith(Name,'bl')) and name ne 'blue'", true],
     [`name eq ${guid}`, false],
     [" name  eq\t'o''neil' ", true],
   ])('%j is %s', (text, expected) => {
@@ -49,7 +51,8 @@ describe('a filter', () => {
     ["'name' eq 'x'", 'badParameter'],
     ['startswith(name,null)', 'badParameter'],
     ["name eq 'x'; drop", 'badParameter'],
-    ["Name eq 'x'", 'unsupportedQuery'],
+    ["substringof('x',name)", 'unsupportedQuery'],
+    ["tags/any(t:T eq 'x')", 'unsupportedQuery'],
     ["toString eq 'x'", 'unsupportedQuery'],
     ["__proto__ eq 'x'", 'unsupportedQuery'],
     ["tags eq 'x'", 'unsupportedQuery'],
@@ -65,6 +68,24 @@ describe('a filter', () => {
   ])('%j is refused as %s', (text, kind) => {
     expect(() => parseFilter(text, filterable)).toThrow(expect.objectContaining({ kind }));
   });
+
+  it.each([
+    ["substringof('NEIL', Name)", true],
+    ["substringof('',name)", true],
+    ["not substringof('neal',name)", true],
+    ["substringof('x',mail)", false],
+    ["startswith(name,'neil')", false],
+  ])('of the management plane, %j is %s', (text, expected) => {
+    const filter = parseFilter(text, filterable, ['startswith', 'substringof']);
+    expect(holds(filter, entity)).toBe(expected);
+  });
+
+  it.each(["substringof(name,'x')", 'substringof(null,name)', "substringof('x',tags)", "substringof('x')"])(
+    '%j is refused there too',
+    (text) => {
+      expect(() => parseFilter(text, filterable, ['substringof'])).toThrow();
+    },
+  );
 
   it('is looked up by what must be equal, and by nothing that need not', () => {
     const named = (text: string) => equalities(parseFilter(text, filterable));

@@ -1,6 +1,7 @@
 /**
  * A part of OData's `$filter` (OData 4.01 URL Conventions §5.1.1): eq, ne, in, startswith, and, or, not, and `any` over
- * collections of strings. Everything else is refused by name. Text compares without regard to case, as in Graph.
+ * collections of strings; for the management plane OData 2's substringof, too. Everything else is refused by name. Text
+ * and names of properties compare without regard to case, as in Graph: az's own example asks for `displayname`.
  */
 import { Failure } from '../../core/errors.ts';
 import { isGuid } from '../../core/names.ts';
@@ -13,7 +14,7 @@ export type Filter =
   | { readonly kind: 'not'; readonly of: Filter }
   | { readonly kind: 'eq' | 'ne'; readonly path: string; readonly value: Value }
   | { readonly kind: 'in'; readonly path: string; readonly values: readonly Value[] }
-  | { readonly kind: 'startswith'; readonly path: string; readonly value: string }
+  | { readonly kind: 'startswith' | 'substringof'; readonly path: string; readonly value: string }
   | { readonly kind: 'any'; readonly path: string; readonly variable: string; readonly of: Filter };
 
 /** The properties of an entity that can be filtered by, and what each is. */
@@ -24,9 +25,12 @@ interface Token {
   readonly text: string;
 }
 
+type TextFunction = 'startswith' | 'substringof';
+
 interface Reader {
   readonly tokens: readonly Token[];
   readonly filterable: Filterable;
+  readonly functions: readonly TextFunction[];
   at: number;
   depth: number;
   /** Variables of the lambdas that are open. */
@@ -39,8 +43,12 @@ const deepest = 16;
 const tokenForm = /\s*(?:'((?:[^']|'')*)'|([A-Za-z0-9_$@][\w@.-]*)|([(),:/]))/y;
 
 /** Parses a filter over these properties; fails with `badParameter` for its form, `unsupportedQuery` for its parts. */
-export function parseFilter(text: string, filterable: Filterable): Filter {
-  const reader: Reader = { tokens: tokensOf(text), filterable, at: 0, depth: 0, variables: [] };
+export function parseFilter(
+  text: string,
+  filterable: Filterable,
+  functions: readonly TextFunction[] = ['startswith'],
+): Filter {
+  const reader: Reader = { tokens: tokensOf(text), filterable, functions, at: 0, depth: 0, variables: [] };
   const filter = readOr(reader);
   if (reader.at < reader.tokens.length) throw invalid();
   return filter;
@@ -96,15 +104,18 @@ function readTerm(reader: Reader): Filter {
   return readComparison(reader, word);
 }
 
+/** `startswith(property,'text')`, but `substringof('text',property)`. */
 function readFunction(reader: Reader, name: string): Filter {
-  if (name.toLowerCase() !== 'startswith')
-    throw unsupported(`The function '${shown(name)}' is not supported.`);
-  const path = propertyOf(reader, expectWord(reader), 'string');
+  const kind = reader.functions.find((known) => known === name.toLowerCase());
+  if (kind === undefined) throw unsupported(`The function '${shown(name)}' is not supported.`);
+  const readPath = () => propertyOf(reader, expectWord(reader), 'string');
+  const first = kind === 'startswith' ? readPath() : readValue(reader);
   expectSign(reader, ',');
-  const value = readValue(reader);
-  if (typeof value !== 'string') throw invalid();
+  const second = kind === 'startswith' ? readValue(reader) : readPath();
   expectSign(reader, ')');
-  return { kind: 'startswith', path, value };
+  const [path, value] = kind === 'startswith' ? [first, second] : [second, first];
+  if (typeof path !== 'string' || typeof value !== 'string') throw invalid();
+  return { kind, path, value };
 }
 
 /** `property/any(x:…)`. */
@@ -152,14 +163,16 @@ function readValue(reader: Reader): Value {
   throw invalid();
 }
 
-/** A variable of an `any`, or a property of one of these kinds, whose name compares exactly. */
+/** A variable of an `any`, which compares exactly, or a property of one of these kinds, as it is written there. */
 function propertyOf(reader: Reader, name: string, ...kinds: Filterable[string][]): string {
   if (reader.variables.includes(name)) return name;
-  const kind = Object.hasOwn(reader.filterable, name) ? reader.filterable[name] : undefined;
-  if (kind === undefined || !kinds.includes(kind)) {
+  const folded = name.toLowerCase();
+  const property = Object.keys(reader.filterable).find((known) => known.toLowerCase() === folded);
+  const kind = property === undefined ? undefined : reader.filterable[property];
+  if (property === undefined || kind === undefined || !kinds.includes(kind)) {
     throw unsupported(`Unsupported or invalid query filter clause specified for property '${shown(name)}'.`);
   }
-  return name;
+  return property;
 }
 
 function takeWord(reader: Reader, word: string): boolean {
@@ -201,9 +214,12 @@ export function holds(filter: Filter, entity: Readonly<Record<string, unknown>>)
       return isSame(propertyIn(entity, filter.path), filter.value) === (filter.kind === 'eq');
     case 'in':
       return filter.values.some((value) => isSame(propertyIn(entity, filter.path), value));
-    case 'startswith': {
+    case 'startswith':
+    case 'substringof': {
       const value = propertyIn(entity, filter.path);
-      return typeof value === 'string' && value.toLowerCase().startsWith(filter.value.toLowerCase());
+      if (typeof value !== 'string') return false;
+      const at = value.toLowerCase().indexOf(filter.value.toLowerCase());
+      return filter.kind === 'startswith' ? at === 0 : at >= 0;
     }
     case 'any': {
       const values = propertyIn(entity, filter.path);

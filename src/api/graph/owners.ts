@@ -1,11 +1,11 @@
 /** Owners of groups, applications and service principals: kept and shown for the clients that set them, without rights. */
 import { Failure } from '../../core/errors.ts';
 import { changePrincipal, type PrincipalRecord } from '../../identity/principals.ts';
-import { isObject, resourceNotFound } from './find.ts';
-import { listRecords } from './lists.ts';
+import { findMe, isApplication, isObject, resourceNotFound } from './find.ts';
+import { listRecords, type Wire } from './lists.ts';
 import { objectWire } from './objects.ts';
 import { type GraphCall, type GraphRoute, graphRoute } from './route.ts';
-import { reference, referencedId } from './wire.ts';
+import { applicationWire, reference, referencedId } from './wire.ts';
 
 const mostOwners = 100;
 
@@ -58,6 +58,45 @@ export function ownerRoutes(
       },
     }),
   ];
+}
+
+/** What the caller was made an owner of: the `--show-mine` of az. */
+export const ownedRoutes: readonly GraphRoute[] = [
+  graphRoute({
+    audit: 'GraphOwnedObjectsList',
+    method: 'GET',
+    path: '/me/ownedObjects',
+    changes: false,
+    async handle(call) {
+      const { objectId } = await findMe(call);
+      return listRecords(call, await ownedBy(call, objectId), ownedWire);
+    },
+  }),
+];
+
+const scanPage = 500;
+
+async function ownedBy(
+  { deps, tenant }: GraphCall<unknown>,
+  id: string,
+): Promise<readonly PrincipalRecord[]> {
+  const owned: PrincipalRecord[] = [];
+  let after: string | undefined;
+  do {
+    const of = { tenantId: tenant.id, kind: ['application', 'group', 'managedIdentity'] as const };
+    const page = await deps.store.list(of, { limit: scanPage, after });
+    owned.push(...page.items.filter(({ detail }) => detail.owners?.includes(id) === true));
+    after = page.next;
+  } while (after !== undefined);
+  return owned;
+}
+
+/** An application and its service principal have the same owners. */
+function ownedWire(record: PrincipalRecord): readonly Wire[] {
+  const application = isApplication(record)
+    ? [{ '@odata.type': '#microsoft.graph.application', ...applicationWire(record, []) }]
+    : [];
+  return isObject(record) ? [...application, objectWire(record)] : application;
 }
 
 function withOwner(was: PrincipalRecord, id: string): PrincipalRecord {

@@ -10,6 +10,7 @@ import type { Tenant } from '../../domain/resources/directory-store.ts';
 import type { PrincipalRecord } from '../../identity/principals.ts';
 import { validateForAnyTenant } from '../any-tenant.ts';
 import { readJson } from '../body.ts';
+import { bodyChecks } from '../body-issues.ts';
 import { bearerToken } from '../connection.ts';
 import { type Answer, type Exchange, header } from '../exchange.ts';
 import type { HostTarget } from '../hosts.ts';
@@ -18,6 +19,7 @@ import { resourceNotFound } from './find.ts';
 import { groupRoutes } from './groups.ts';
 import { objectRoutes } from './objects.ts';
 import { organizationRoutes } from './organization.ts';
+import { ownedRoutes } from './owners.ts';
 import type { GraphCall, GraphDeps, GraphReply, GraphRoute } from './route.ts';
 import { servicePrincipalRoutes } from './service-principals.ts';
 import { userRoutes } from './users.ts';
@@ -29,6 +31,7 @@ export const graphRoutes: readonly GraphRoute[] = [
   ...applicationRoutes,
   ...servicePrincipalRoutes,
   ...objectRoutes,
+  ...ownedRoutes,
   ...organizationRoutes,
 ];
 
@@ -157,7 +160,7 @@ async function bodyOf(exchange: Exchange): Promise<unknown> {
 }
 
 function parse(schema: v.GenericSchema, body: unknown): unknown {
-  const result = v.safeParse(schema, body, { abortEarly: true });
+  const result = v.safeParse(schema, body, bodyChecks);
   if (result.success) return result.output;
   const [issue] = result.issues;
   const where = issue.path?.map(({ key }) => String(key)).join('.') ?? '';

@@ -37,7 +37,8 @@ export async function answerManagedIdentity(deps: ManagedIdentityDeps, exchange:
   if (request.headers['x-forwarded-for'] !== undefined) {
     throw new Failure('invalidRequest', 'Forwarded requests are not accepted.');
   }
-  const form = parseForm(exchange.path);
+  const form = formOf(exchange.path);
+  if (form === undefined) throw new Failure('notFound', 'The loopback listener has no such endpoint.');
   if (form === 'imds') {
     assertOpen(deps, request);
     const token = await issue(deps, exchange, query);
@@ -53,11 +54,11 @@ export async function answerManagedIdentity(deps: ManagedIdentityDeps, exchange:
   return { ...common(token), expires_on: usDateTime(token.expiresAt) };
 }
 
-function parseForm(path: string): 'imds' | 'appService' {
+/** Whose form a path asks for; undefined for any other path. */
+export function formOf(path: string): 'imds' | 'appService' | undefined {
   const plain = path.toLowerCase().replace(/\/+$/, '');
   if (plain === imdsPath) return 'imds';
-  if (plain === appServicePath) return 'appService';
-  throw new Failure('notFound', 'The loopback listener has no such endpoint.');
+  return plain === appServicePath ? 'appService' : undefined;
 }
 
 /** Without the `Metadata` header a browser, or a server that can be made to fetch a URL, could ask as well. */

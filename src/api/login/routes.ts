@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import type { Tenant } from '../../domain/resources/directory-store.ts';
-import type { AttemptLimit } from '../../identity/attempts.ts';
+import type { AttemptLimit, FailureLimit } from '../../identity/attempts.ts';
 import type { AuthorizationCodes } from '../../identity/authorization-codes.ts';
 import type { DeviceCodes } from '../../identity/device-codes.ts';
 import type { TokenIssuer } from '../../identity/issuer.ts';
@@ -44,7 +44,7 @@ export interface LoginDeps extends ClientDeps {
   /** How often an address may ask for device codes, try user codes, and give wrong passwords, of whichever names. */
   readonly deviceCodeLimit: AttemptLimit;
   readonly userCodeLimit: AttemptLimit;
-  readonly passwordLimit: AttemptLimit;
+  readonly passwordLimit: FailureLimit;
   readonly clock: Clock;
   readonly random: Random;
 }

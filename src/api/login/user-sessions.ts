@@ -44,7 +44,7 @@ export async function signIn(
   const { tenantId, deps, exchange } = call;
   const tenantIds = tenantId === undefined ? (await deps.tenants()).map(({ id }) => id) : [tenantId];
   // One guess each at many names locks none of them: who guesses is counted too.
-  const takeBack = deps.passwordLimit(exchange.clientAddress);
+  await deps.passwordLimit.assertFree(exchange.clientAddress);
   const signedIn = await deps
     .verifyPassword({
       userName: given.userName,
@@ -55,11 +55,10 @@ export async function signIn(
         exchange.resourceId = `/tenants/${found.tenantId}/users/${found.objectId}`;
       },
     })
-    .catch((error: unknown) => {
-      if (!isFailure(error, 'invalidGrant')) takeBack();
+    .catch(async (error: unknown) => {
+      if (isFailure(error, 'invalidGrant')) await deps.passwordLimit.count(exchange.clientAddress);
       throw error;
     });
-  takeBack();
   assertSameTenant(call, signedIn.user, given.client);
   return signedIn;
 }

@@ -12,6 +12,17 @@ describe('a path', () => {
   });
 
   test.each([
+    '/%2Fsubscriptions%2Fs%2FresourceGroups%2Frg/providers/P/locks/l',
+    '/subscriptions%2fs%2fresourceGroups%2frg/providers/P/locks/l',
+    '//%2F%2Fsubscriptions%2Fs/resourceGroups/rg/providers/P/locks/l',
+  ])('may begin with an id that is encoded as a whole: %s', (path) => {
+    expect(parsePath(path)).toEqual(parsePath('/subscriptions/s/resourceGroups/rg/providers/P/locks/l'));
+  });
+
+  test.each([
+    ['two dots in an id that is encoded as a whole', '/%2Fsubscriptions%2Fs%2F..%2Fx'],
+    ['doubled encoding of a whole id', '/%252Fsubscriptions%252Fs'],
+    ['an encoded slash after a whole id', '/%2Fsubscriptions%2Fs/resourceGroups/a%2Fb'],
     ['an encoded slash', '/subscriptions/s%2Fx'],
     ['one in lower case', '/subscriptions/s%2fresourceGroups/rg'],
     ['an encoded backslash', '/subscriptions/s%5Cx'],

@@ -14,14 +14,14 @@ const longestSegment = 512;
 
 /**
  * Refuses what different readers could read differently: a slash, a backslash or a control character within a
- * segment, percent-encoding that is none or doubled, and `.` and `..`.
+ * segment, percent-encoding that is none or doubled, and `.` and `..`. SDKs send the id that an operation is at as one
+ * parameter, encoded as a whole (`/%2Fsubscriptions%2Fs/providers/…`): before anything else, and only there, an encoded
+ * slash is a slash.
  */
 export function parsePath(path: string): Segments {
   if (path.length > longestPath) throw invalid('it is too long');
-  return path
-    .split('/')
-    .filter((segment) => segment !== '')
-    .map(decoded);
+  const [first = '', ...rest] = path.split('/').filter((segment) => segment !== '');
+  return [...first.split(/%2f/i), ...rest].filter((segment) => segment !== '').map(decoded);
 }
 
 function decoded(segment: string): string {

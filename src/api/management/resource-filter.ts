@@ -36,7 +36,7 @@ export function resourceFilter(text: string | null): (resource: Filtered) => boo
 
 function parsed(text: string) {
   try {
-    return parseFilter(text, properties);
+    return parseFilter(text, properties, ['startswith', 'substringof']);
   } catch (error) {
     if (!isFailure(error)) throw error;
     throw new Failure(

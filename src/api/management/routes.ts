@@ -4,6 +4,7 @@ import type { DirectoryStore } from '../../domain/resources/directory-store.ts';
 import type { Locks } from '../../domain/resources/locks.ts';
 import type { ResourceGroups } from '../../domain/resources/resource-groups.ts';
 import type { Resources } from '../../domain/resources/resources.ts';
+import type { Subscriptions } from '../../domain/resources/subscriptions.ts';
 import { type AuthorizationDeps, authorizationRoutes } from './authorization.ts';
 import { type KeyVaultDeps, keyVaultRoutes } from './key-vault.ts';
 import { lockRoutes } from './locks.ts';
@@ -13,11 +14,13 @@ import { resourceGroupRoutes } from './resource-groups.ts';
 import { resourceListRoutes } from './resources.ts';
 import type { ManagementRoute } from './route.ts';
 import { subscriptionRoutes } from './subscriptions.ts';
+import { tagNameRoutes } from './tag-names.ts';
 import { tagRoutes } from './tags.ts';
 
 export interface ResourceNouns {
   readonly clock: Clock;
   readonly directory: DirectoryStore;
+  readonly subscriptions: Subscriptions;
   readonly groups: ResourceGroups;
   readonly resources: Resources;
   readonly locks: Locks;
@@ -46,6 +49,7 @@ function resourceRoutes(of: ResourceNouns): readonly ManagementRoute[] {
     ...resourceListRoutes(of.resources),
     ...providerRoutes(),
     ...tagRoutes(of),
+    ...tagNameRoutes(of),
     ...lockRoutes(of.locks),
     ...operationResultRoutes(),
   ];

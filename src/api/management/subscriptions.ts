@@ -145,7 +145,7 @@ function tenantWire({ id, name }: Tenant): object {
   };
 }
 
-function subscriptionWire({ id, tenantId, name }: Subscription): object {
+function subscriptionWire({ id, tenantId, name, tags }: Subscription): object {
   return {
     id: scopeOf(id),
     authorizationSource: 'RoleBased',
@@ -159,6 +159,7 @@ function subscriptionWire({ id, tenantId, name }: Subscription): object {
       quotaId: 'PayAsYouGo_2014-09-01',
       spendingLimit: 'Off',
     },
+    ...(Object.keys(tags).length === 0 ? {} : { tags }),
   };
 }
 

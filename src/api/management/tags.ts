@@ -1,18 +1,21 @@
-/** Tags as resources of their own, at the scope of a group or resource, and the names in use in a subscription. */
+/** Tags as resources of their own, at the scope of a subscription, a group or a resource. */
 import * as v from 'valibot';
 import { parseScope } from '../../authorization/scopes.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase } from '../../core/names.ts';
-import type { Tags } from '../../domain/resources/directory-store.ts';
+import type { DirectoryStore, Tags } from '../../domain/resources/directory-store.ts';
 import type { ResourceGroups } from '../../domain/resources/resource-groups.ts';
 import type { Resources } from '../../domain/resources/resources.ts';
+import type { Subscriptions } from '../../domain/resources/subscriptions.ts';
 import { changeTags } from '../../domain/resources/tags.ts';
 import { objectSchema } from '../vault/wire.ts';
 import { resourceNotFound } from './not-found.ts';
 import { type ManagementCall, type ManagementReply, type ManagementRoute, managementRoute } from './route.ts';
-import { listReply, tagsSchema, wordSchema } from './wire.ts';
+import { tagsSchema, wordSchema } from './wire.ts';
 
 export interface Tagged {
+  readonly directory: Pick<DirectoryStore, 'subscriptions'>;
+  readonly subscriptions: Subscriptions;
   readonly groups: ResourceGroups;
   readonly resources: Resources;
 }
@@ -34,7 +37,6 @@ export function tagRoutes(tagged: Tagged): readonly ManagementRoute[] {
   const row = { path, provider };
   const write = 'Microsoft.Resources/tags/write';
   return [
-    tagNamesRow(tagged),
     managementRoute({
       ...row,
       operation: 'Tags_GetAtScope',
@@ -87,7 +89,9 @@ async function readTags(of: Tagged, call: AtScope): Promise<Tags> {
   if (scope?.kind === 'resourceGroup')
     return (await of.groups.get(foldCase(scope.subscriptionId), scope.resourceGroup)).tags;
   if (scope?.kind === 'resource') return (await resourceOf(of, call)).tags;
-  return {};
+  if (scope?.kind !== 'subscription') throw notTagged();
+  const id = foldCase(scope.subscriptionId);
+  return (await of.directory.subscriptions()).find((entry) => entry.id === id)?.tags ?? {};
 }
 
 async function writeTags(of: Tagged, call: AtScope, change: (tags: Tags) => Tags): Promise<Tags> {
@@ -96,9 +100,16 @@ async function writeTags(of: Tagged, call: AtScope, change: (tags: Tags) => Tags
     const at = { subscriptionId: foldCase(scope.subscriptionId), name: scope.resourceGroup };
     return (await of.groups.setTags(at, change)).tags;
   }
-  if (scope?.kind !== 'resource')
-    throw new Failure('badParameter', 'Tags are kept of resource groups and resources only.');
+  if (scope?.kind === 'subscription') return of.subscriptions.setTags(foldCase(scope.subscriptionId), change);
+  if (scope?.kind !== 'resource') throw notTagged();
   return (await of.resources.setTags(await resourceOf(of, call), change, call.principal)).tags;
+}
+
+function notTagged(): Failure {
+  return new Failure(
+    'badParameter',
+    'Subscriptions, resource groups and resources have tags, and nothing else.',
+  );
 }
 
 /** What is in a resource has no tags on the management plane. */
@@ -114,60 +125,4 @@ function reply({ params }: AtScope, tags: Tags): ManagementReply {
   const id = `${params.scope ?? ''}/providers/Microsoft.Resources/tags/default`;
   const body = { id, name: 'default', type: 'Microsoft.Resources/tags', properties: { tags } };
   return { status: 200, body, id };
-}
-
-function tagNamesRow({ groups, resources }: Tagged): ManagementRoute {
-  return managementRoute({
-    operation: 'Tags_List',
-    audit: 'TagNameList',
-    method: 'GET',
-    path: '/subscriptions/:subscriptionId/tagNames',
-    provider,
-    action: 'Microsoft.Resources/subscriptions/tagNames/read',
-    async handle(call) {
-      const id = foldCase(call.params.subscriptionId ?? '');
-      const tagged = [...(await groups.list(id)), ...(await resources.list(id))];
-      const items = countTags(tagged.map(({ tags }) => tags));
-      const parent = `/subscriptions/${id}/tagNames`;
-      return listReply(call, {
-        list: 'tagNames',
-        items,
-        keyOf: (counted) => foldCase(counted.name),
-        wire: (counted) => tagNameWire(parent, counted),
-      });
-    },
-  });
-}
-
-interface CountedTag {
-  readonly name: string;
-  count: number;
-  readonly values: Map<string, number>;
-}
-
-/** Names that differ in case are one, in the case of the first. */
-function countTags(all: readonly Tags[]): readonly CountedTag[] {
-  const counted = new Map<string, CountedTag>();
-  for (const [name, value] of all.flatMap((tags) => Object.entries(tags))) {
-    const key = foldCase(name);
-    const entry = counted.get(key) ?? { name, count: 0, values: new Map<string, number>() };
-    entry.count += 1;
-    entry.values.set(value, (entry.values.get(value) ?? 0) + 1);
-    counted.set(key, entry);
-  }
-  return [...counted.values()].sort((a, b) => (foldCase(a.name) < foldCase(b.name) ? -1 : 1));
-}
-
-function tagNameWire(parent: string, { name, count, values }: CountedTag): object {
-  const total = (value: number) => ({ type: 'Total', value });
-  return {
-    id: `${parent}/${name}`,
-    tagName: name,
-    count: total(count),
-    values: [...values].map(([tagValue, number]) => ({
-      id: `${parent}/${name}/tagValues/${tagValue}`,
-      tagValue,
-      count: total(number),
-    })),
-  };
 }

@@ -1,10 +1,14 @@
 /** Locks: what they refuse, on the scope that they are on and on everything below it. */
 import { parseScope, scopeCovers, scopeKey } from '../../authorization/scopes.ts';
 import { Failure } from '../../core/errors.ts';
-import { foldCase, isGuid } from '../../core/names.ts';
-import type { Lock, LockStore } from './lock-store.ts';
-
-export type LockedOperation = 'write' | 'delete';
+import { foldCase } from '../../core/names.ts';
+import {
+  type Lock,
+  type LockedOperation,
+  type LockStore,
+  lockedSubscription,
+  lockRefusal,
+} from './lock-store.ts';
 
 export interface Locks {
   /** Those on the scope and below it. */
@@ -13,10 +17,7 @@ export interface Locks {
   /** Makes or replaces; answers whether it is new. */
   put(lock: Lock): Promise<boolean>;
   remove(scope: string, name: string): Promise<boolean>;
-  /**
-   * Throws if a lock stands in the operation's way. The deletion of a vault and of a group asks once more in its
-   * transaction; a change that began before a read-only lock was answered may still be made.
-   */
+  /** Throws if a lock stands in the operation's way. What is written then asks once more, in its transaction. */
   assertAllow(operation: LockedOperation, scope: string): Promise<void>;
 }
 
@@ -25,7 +26,7 @@ const longestNotes = 512;
 
 export function createLocks(store: LockStore): Locks {
   const inSubscription = async (scope: string): Promise<readonly Lock[]> => {
-    const subscriptionId = subscriptionOf(scope);
+    const subscriptionId = lockedSubscription(scope);
     return subscriptionId === '' ? [] : store.ofSubscription(subscriptionId);
   };
   return {
@@ -45,29 +46,10 @@ export function createLocks(store: LockStore): Locks {
     },
     remove: (scope, name) => store.remove(scope, name),
     async assertAllow(operation, scope) {
-      const locked = (await inSubscription(scope)).filter((lock) => refuses(lock, operation, scope));
-      if (locked.length > 0)
-        throw scopeLocked(
-          operation,
-          scope,
-          locked.map((lock) => lock.scope),
-        );
+      const refusal = lockRefusal(await inSubscription(scope), { operation, scope });
+      if (refusal !== undefined) throw refusal;
     },
   };
-}
-
-/** A lock on something refuses the deletion of what it is in, too. */
-function refuses(lock: Lock, operation: LockedOperation, scope: string): boolean {
-  if (operation === 'delete') return scopeCovers(lock.scope, scope) || scopeCovers(scope, lock.scope);
-  return lock.level === 'ReadOnly' && scopeCovers(lock.scope, scope);
-}
-
-/** Azure's words, with each of the scopes once. */
-export function scopeLocked(operation: LockedOperation, scope: string, locked: readonly string[]): Failure {
-  return new Failure(
-    'scopeLocked',
-    `The scope '${scope}' cannot perform ${operation} operation because following scope(s) are locked: '${[...new Set(locked)].join(',')}'. Please remove the lock and try again.`,
-  );
 }
 
 export function resourceGroupNotFound(name: string): Failure {
@@ -75,7 +57,7 @@ export function resourceGroupNotFound(name: string): Failure {
 }
 
 function assertValid({ scope, name, notes, owners }: Lock): void {
-  if (subscriptionOf(scope) === '' || parseScope(scope) === undefined)
+  if (lockedSubscription(scope) === '' || parseScope(scope) === undefined)
     throw new Failure(
       'invalidRequestContent',
       'A lock is on a subscription, a resource group or a resource.',
@@ -85,12 +67,6 @@ function assertValid({ scope, name, notes, owners }: Lock): void {
   const texts = [notes ?? '', ...owners];
   if (texts.some((text) => text.length > longestNotes || !text.isWellFormed() || text.includes('\0')))
     throw new Failure('invalidRequestContent', `Notes and owners have at most ${longestNotes} characters.`);
-}
-
-/** The subscription that the id begins with; empty for what is in none: there are no locks there. */
-function subscriptionOf(scope: string): string {
-  const [, id = ''] = /^\/subscriptions\/([^/]+)/.exec(foldCase(scope)) ?? [];
-  return isGuid(id) ? id : '';
 }
 
 function groupOf(scope: string): { subscriptionId: string; name: string } | undefined {

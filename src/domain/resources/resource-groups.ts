@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase, isLocation, isResourceGroupName } from '../../core/names.ts';
 import type { DirectoryStore, ResourceGroup, Tags } from './directory-store.ts';
-import { resourceGroupNotFound, scopeLocked } from './locks.ts';
+import { resourceGroupNotFound } from './locks.ts';
 import { assertTags } from './tags.ts';
 
 export interface ResourceGroups {
@@ -71,14 +71,7 @@ export function createResourceGroups({ store, clock }: Deps): ResourceGroups {
       return { group: kept, isNew: false };
     },
     setTags,
-    async remove({ subscriptionId, name }) {
-      const removed = await store.removeResourceGroup({ subscriptionId, name, now: clock.now() });
-      if (removed.outcome === 'locked') {
-        const scope = `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
-        throw scopeLocked('delete', scope, removed.scopes);
-      }
-      return removed.outcome === 'removed';
-    },
+    remove: (at) => store.removeResourceGroup({ ...at, now: clock.now() }),
   };
 }
 

@@ -19,7 +19,7 @@ export async function ensureDirectory(deps: {
   if (known === undefined) await store.addTenant(tenant);
   const existing = (await store.subscriptions()).find((entry) => entry.tenantId === tenant.id);
   const id = existing?.id ?? (await firstId(deps, 'first-subscription'));
-  const subscription = existing ?? { id, tenantId: tenant.id, name: 'default' };
+  const subscription = existing ?? { id, tenantId: tenant.id, name: 'default', tags: {} };
   if (existing === undefined) await store.addSubscription(subscription);
   const group = {
     ...{ subscriptionId: subscription.id, name: defaultResourceGroup },

@@ -3,13 +3,12 @@
  * vault that is elsewhere is none: permission on one resource group gives none on another's vaults.
  */
 import type { AccessPolicy } from '../../authorization/access-policies.ts';
-import { vaultScope } from '../../authorization/authorize.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase, isVaultName } from '../../core/names.ts';
 import type { Random } from '../../core/random.ts';
 import type { Tags } from '../resources/directory-store.ts';
-import { resourceGroupNotFound, scopeLocked } from '../resources/locks.ts';
+import { resourceGroupNotFound } from '../resources/locks.ts';
 import type { VaultKeys } from '../sealing/vault-keys.ts';
 import { changePolicies, type PolicyChange } from './access-policy-rules.ts';
 import type { Author, VaultPlace, VaultRecord } from './vault.ts';
@@ -125,9 +124,7 @@ export function createManagedVaults(deps: ManagedVaultDeps): ManagedVaults {
     async remove(at) {
       const record = await get(at);
       if (record === undefined) return false;
-      const removed = await store.remove(record, clock.now());
-      if (removed.outcome === 'locked') throw scopeLocked('delete', vaultScope(record), removed.scopes);
-      return removed.outcome === 'deleted';
+      return store.remove(record, clock.now());
     },
     async nameProblem(name) {
       if (!isVaultName(name)) return 'invalid';

@@ -1,12 +1,10 @@
 import type { VaultKeyRow } from '../sealing/sealing-store.ts';
 import type { VaultRecord } from './vault.ts';
 
-/** What became of a deletion; `locked` names the scopes whose locks stand in its way, and nothing was changed. */
-export type VaultDeleted =
-  | { readonly outcome: 'deleted' | 'absent' }
-  | { readonly outcome: 'locked'; readonly scopes: readonly string[] };
-
-/** Port: vault records, of live vaults and of deleted ones, whose names stay theirs. `nameKey` is the lower-cased name. */
+/**
+ * Port: vault records, of live vaults and of deleted ones, whose names stay theirs. `nameKey` is the lower-cased name.
+ * Of a store under locks, every write fails with `scopeLocked` where a lock forbids it, and nothing is changed.
+ */
 export interface VaultStore {
   byName(nameKey: string): Promise<VaultRecord | undefined>;
   /** All, or a subscription's, in the order of their names. */
@@ -15,8 +13,11 @@ export interface VaultStore {
   add(record: VaultRecord, key: VaultKeyRow): Promise<'added' | 'taken' | 'groupAbsent'>;
   /** Replaces the vault's record if it is still `was`; answers whether it did. */
   replace(record: VaultRecord, was: VaultRecord): Promise<boolean>;
-  /** Marks the vault as deleted and takes away the role assignments on it and on what is in it, all together. */
-  remove(vault: VaultRecord, now: number): Promise<VaultDeleted>;
+  /**
+   * Marks the vault as deleted and takes away the role assignments on it and on what is in it, all together; false if
+   * there is none.
+   */
+  remove(vault: VaultRecord, now: number): Promise<boolean>;
   /** The reverse of `remove`, without the role assignments; refused from the purge date on, and once purging has begun. */
   recover(recovery: VaultRecovery): Promise<'recovered' | 'absent' | 'groupAbsent'>;
   /**

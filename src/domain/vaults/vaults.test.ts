@@ -31,7 +31,7 @@ function vaultsOf(...records: VaultRecord[]) {
     },
     list: async () => [...rows.values()],
     add: async () => 'taken',
-    remove: async () => ({ outcome: 'absent' }),
+    remove: async () => false,
     recover: async () => 'absent',
     beginPurge: async () => 'absent',
     purgeSome: async () => true,
