@@ -1,4 +1,4 @@
-# Ordinary Terraform for Azure: a vault, the right to use it, a secret, a key and a certificate.
+# Ordinary Terraform for Azure: a vault, the right to use it, an identity, a secret, a key and a certificate.
 #
 #   terraform -chdir=examples/terraform init
 #   bin/strongroom exec -- terraform -chdir=examples/terraform apply
@@ -39,6 +39,20 @@ resource "azurerm_role_assignment" "administrator" {
   scope                = azurerm_key_vault.example.id
   role_definition_name = "Key Vault Administrator"
   principal_id         = data.azurerm_client_config.current.object_id
+}
+
+# A managed identity, for a program to read secrets with.
+resource "azurerm_user_assigned_identity" "program" {
+  name                = "terraform-example"
+  location            = azurerm_resource_group.example.location
+  resource_group_name = azurerm_resource_group.example.name
+}
+
+resource "azurerm_role_assignment" "program" {
+  scope                = azurerm_key_vault.example.id
+  role_definition_name = "Key Vault Secrets User"
+  principal_id         = azurerm_user_assigned_identity.program.principal_id
+  principal_type       = "ServicePrincipal"
 }
 
 resource "azurerm_key_vault_secret" "password" {

@@ -130,15 +130,19 @@ function placeOf({ scope, tenantId }: AtScope): AssignmentWrite['place'] {
     case 'resourceGroup':
       return { subscriptionId: foldCase(parsed.subscriptionId), resourceGroup: parsed.resourceGroup };
     case 'resource': {
-      const [type = '', vault, objects, ...rest] = parsed.path;
-      const isVault = foldCase(`${parsed.provider}/${type}`) === 'microsoft.keyvault/vaults';
+      const [type = '', name, objects, ...rest] = parsed.path;
+      const kind = foldCase(`${parsed.provider}/${type}`);
+      const isVault = kind === 'microsoft.keyvault/vaults';
       const isObject =
         objects === undefined ||
         (['secrets', 'keys', 'certificates'].includes(foldCase(objects)) && rest.length === 1);
-      if (isVault && isObject) {
-        const subscriptionId = foldCase(parsed.subscriptionId);
-        return { subscriptionId, resourceGroup: parsed.resourceGroup, vault };
-      }
+      const isIdentity = kind === 'microsoft.managedidentity/userassignedidentities';
+      const group = {
+        subscriptionId: foldCase(parsed.subscriptionId),
+        resourceGroup: parsed.resourceGroup,
+      };
+      if (isVault && isObject) return { ...group, vault: name };
+      if (isIdentity && objects === undefined) return { ...group, identity: name };
       break;
     }
   }

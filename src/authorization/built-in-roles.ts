@@ -1,6 +1,6 @@
 /**
- * Azure's built-in roles that matter to key vaults. Names, GUIDs, actions and the one condition are Azure's (its
- * reference of built-in roles); the descriptions are ours.
+ * Azure's built-in roles that matter to key vaults and to the identities that use them. Names, GUIDs, actions and the one
+ * condition are Azure's (its reference of built-in roles); the descriptions are ours.
  */
 import type { Role } from './roles.ts';
 
@@ -18,6 +18,17 @@ const common = [
   'Microsoft.KeyVault/locations/*/read',
   `${vaults}/*/read`,
   'Microsoft.KeyVault/operations/read',
+];
+
+const identities = 'Microsoft.ManagedIdentity/userAssignedIdentities';
+
+/** The same for the roles of managed identities. */
+const aroundIdentities = [
+  'Microsoft.Authorization/*/read',
+  'Microsoft.Insights/alertRules/*',
+  'Microsoft.Resources/subscriptions/resourceGroups/read',
+  'Microsoft.Resources/deployments/*',
+  'Microsoft.Support/*',
 ];
 
 /** The roles that a Key Vault Data Access Administrator may give and take, by their GUIDs. */
@@ -230,5 +241,25 @@ export const builtInRoles: readonly Role[] = [
         'Microsoft.KeyVault/locations/managedHsmOperationResults/read',
       ],
     },
+  ),
+  role(
+    'e40ec5ca-96e0-45a2-b4ff-59039f2c2b59',
+    [
+      'Managed Identity Contributor',
+      'Manages user-assigned identities and their federated credentials; gives them no access.',
+    ],
+    {
+      actions: [
+        ...['read', 'write', 'delete'].map((verb) => `${identities}/${verb}`),
+        ...['read', 'write', 'delete'].map((verb) => `${identities}/federatedIdentityCredentials/${verb}`),
+        `${identities}/revokeTokens/action`,
+        ...aroundIdentities,
+      ],
+    },
+  ),
+  role(
+    'f1a07417-d97a-45cb-824c-7a7467783830',
+    ['Managed Identity Operator', 'Sees user-assigned identities, and assigns them to resources.'],
+    { actions: [`${identities}/*/read`, `${identities}/*/assign/action`, ...aroundIdentities] },
   ),
 ];

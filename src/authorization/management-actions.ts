@@ -50,6 +50,18 @@ export const managementActions: readonly string[] = [
     'vaults/privateLinkResources': ['read'],
     'vaults/secrets': ['read', 'write'],
   }),
+  'Microsoft.ManagedIdentity/register/action',
+  'Microsoft.ManagedIdentity/unregister/action',
+  ...actions('Microsoft.ManagedIdentity', {
+    operations: ['read'],
+    userAssignedIdentities: [
+      ...all,
+      'assign/action',
+      'listAssociatedResources/action',
+      'revokeTokens/action',
+    ],
+    'userAssignedIdentities/federatedIdentityCredentials': all,
+  }),
   ...actions('Microsoft.Management', { managementGroups: ['read'] }),
   ...actions('Microsoft.Resources', {
     providers: ['read'],

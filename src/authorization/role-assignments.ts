@@ -12,7 +12,7 @@ export interface RoleAssignment {
   readonly principalId: string;
   /** The role definition's GUID, lower case. */
   readonly roleId: string;
-  /** `/`, or an ARM id: management group, subscription, resource group, vault, or one object of a vault. */
+  /** `/`, or an ARM id: management group, subscription, resource group, vault, one object of a vault, managed identity. */
   readonly scope: string;
   /** Milliseconds since 1970. */
   readonly created: number;
@@ -42,11 +42,12 @@ export type PutOutcome =
 /** An assignment to be written, and what must be there until it is. */
 export interface AssignmentWrite {
   readonly assignment: RoleAssignment;
-  /** Where the scope is: lower-cased subscription, the names of resource group and vault. */
+  /** Where the scope is: lower-cased subscription, the names of resource group and of vault or managed identity. */
   readonly place: {
     readonly subscriptionId?: string | undefined;
     readonly resourceGroup?: string | undefined;
     readonly vault?: string | undefined;
+    readonly identity?: string | undefined;
   };
   readonly isCustomRole: boolean;
   /** How many assignments a subscription can have. */

@@ -127,20 +127,21 @@ export interface FederatedInput {
 }
 
 /**
- * Adds a federated identity credential to an application or a user-assigned managed identity. Fails with
- * `badParameter`, `notFound`, or `alreadyExists` for a name, or an issuer and subject, that are taken.
+ * Adds a federated identity credential to an application or a user-assigned managed identity, by default under a random
+ * key id. Fails with `badParameter`, `notFound`, or `alreadyExists` for a name, or an issuer and subject, that are taken.
  */
 export async function addFederated(
   { store, clock, random }: DirectoryDeps,
   objectId: string,
   input: FederatedInput,
+  keyId = random.guid(),
 ): Promise<ClientCredential> {
   assertFederated(input);
   const others = federatedOf(await credentialsOfApplication(store, objectId));
   if (others.length >= mostFederated)
     throw new Failure('badParameter', `An application has at most ${mostFederated} federated credentials.`);
   assertNotTaken(others, input);
-  const credential = federatedCredential(input, { keyId: random.guid(), objectId, created: clock.now() });
+  const credential = federatedCredential(input, { keyId, objectId, created: clock.now() });
   await store.addCredential(credential);
   return credential;
 }

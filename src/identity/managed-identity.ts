@@ -7,7 +7,7 @@ import type { IssuedToken, TokenIssuer } from './issuer.ts';
 import type { PrincipalRecord, PrincipalStore } from './principals.ts';
 import { longestTokenLifetime } from './signing-keys.ts';
 
-/** The identity that a request names, by at most one of these; by none it means the machine's own. */
+/** The identity that a request names, by at most one of these; by none it means one that the operator made. */
 export interface IdentitySelector {
   readonly clientId?: string;
   readonly objectId?: string;
@@ -88,7 +88,9 @@ async function defaultIdentity(
   { tenantId, systemAssigned }: MachineIdentity,
 ): Promise<PrincipalRecord | undefined> {
   if (systemAssigned !== undefined) return store.byObjectId(systemAssigned);
-  const { items } = await store.list({ tenantId, kind: 'managedIdentity' }, { limit: 2, after: undefined });
+  // Callers of the management plane make the others: who names no identity must not be given theirs, or refused for them.
+  const machines = { tenantId, kind: 'managedIdentity', resources: false } as const;
+  const { items } = await store.list(machines, { limit: 2, after: undefined });
   if (items.length > 1) {
     throw new Failure(
       'invalidRequest',

@@ -116,9 +116,12 @@ export interface PrincipalStore {
   byObjectId(objectId: string): Promise<PrincipalRecord | undefined>;
   /** Resource ids compare without regard to case, within the tenant. */
   byResourceId(tenantId: string, resourceId: string): Promise<PrincipalRecord | undefined>;
-  /** In the order of object ids, which are also the page keys. */
+  /**
+   * In the order of object ids, which are also the page keys. `resources: false` leaves out the identities that are
+   * resources of the management plane.
+   */
   list(
-    of: { tenantId: string; kind?: PrincipalKind | readonly PrincipalKind[] },
+    of: { tenantId: string; kind?: PrincipalKind | readonly PrincipalKind[]; resources?: false },
     page: PageRequest,
   ): Promise<Page<PrincipalRecord>>;
   /** User names compare without regard to case, within the tenant. */
@@ -136,7 +139,10 @@ export interface PrincipalStore {
    * object id takes the credentials along and leaves all memberships behind.
    */
   replace(principal: PrincipalRecord, was: PrincipalRecord): Promise<boolean>;
-  /** Removes the principal with its credentials and memberships; false if there was none. */
+  /**
+   * Removes the principal with its credentials and memberships; false if there was none. Fails with `conflict` for an
+   * identity that is a resource of the management plane: it goes as one.
+   */
   remove(objectId: string): Promise<boolean>;
   /** The direct members of a group, in the order of their object ids. */
   membersOf(groupId: string): Promise<readonly PrincipalRecord[]>;
@@ -288,7 +294,10 @@ export function setEnabled(
   });
 }
 
-/** Removes a principal for good, with its credentials and memberships; role assignments that name it stay. */
+/**
+ * Removes a principal for good, with its credentials and memberships; role assignments that name it stay. Fails as the
+ * store's `remove`.
+ */
 export async function deletePrincipal(store: PrincipalStore, objectId: string): Promise<void> {
   if (!(await store.remove(objectId))) throw new Failure('notFound', 'There is no such principal.');
 }

@@ -8,6 +8,10 @@ import { createLocks } from '../domain/resources/locks.ts';
 import { createResourceGroups } from '../domain/resources/resource-groups.ts';
 import { createResources } from '../domain/resources/resources.ts';
 import { createSubscriptions } from '../domain/resources/subscriptions.ts';
+import {
+  createUserAssignedIdentities,
+  identityResources,
+} from '../domain/resources/user-assigned-identities.ts';
 import { createDeletedVaults } from '../domain/vaults/deleted-vaults.ts';
 import { createManagedVaults } from '../domain/vaults/managed-vaults.ts';
 import { vaultResources } from '../domain/vaults/vault-resources.ts';
@@ -15,8 +19,10 @@ import type { TokenValidator } from '../identity/validator.ts';
 import { underLocks } from '../storage/database.ts';
 import { createDirectoryStore } from '../storage/directory.ts';
 import { createLockStore } from '../storage/locks.ts';
+import { createPrincipalStore } from '../storage/principals.ts';
 import { createRoleAssignmentStore } from '../storage/role-assignments.ts';
 import { createRoleDefinitionStore } from '../storage/role-definitions.ts';
+import { createUserAssignedIdentityStore } from '../storage/user-assigned-identities.ts';
 import { createVaultStore } from '../storage/vaults.ts';
 import type { Core } from './core.ts';
 import type { Data, Tools } from './data.ts';
@@ -31,12 +37,16 @@ export function buildManagement(
   const locked = underLocks(db);
   const store = createVaultStore(locked);
   const vaults = createManagedVaults({ store, vaultKeys: core.vaultKeys, clock, random });
+  const identities = createUserAssignedIdentities({
+    store: createUserAssignedIdentityStore(locked),
+    ...{ clock, random },
+  });
   const nouns: ResourceNouns = {
     clock,
     directory: core.directory,
     subscriptions: createSubscriptions(createDirectoryStore(locked)),
     groups: createResourceGroups({ store: createDirectoryStore(locked), clock }),
-    resources: createResources([vaultResources(vaults)]),
+    resources: createResources([vaultResources(vaults), identityResources(identities)]),
     locks: createLocks(createLockStore(db)),
   };
   const keyVault = {
@@ -51,7 +61,11 @@ export function buildManagement(
     assignments: { ...core.assignments, ...createRoleAssignmentStore(locked) },
     definitions: createRoleDefinitionStore(locked),
   };
-  const routes = managementRoutes({ resources: nouns, authorization, keyVault });
+  const managedIdentity = {
+    identities,
+    directory: { store: createPrincipalStore(locked), clock, random },
+  };
+  const routes = managementRoutes({ resources: nouns, authorization, keyVault, managedIdentity });
   return createManagementApi({
     ...nouns,
     hosts: core.hosts,

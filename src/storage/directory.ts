@@ -13,9 +13,11 @@ import type {
 import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows } from './dialect.ts';
 import { prepare } from './prepared.ts';
+import { everyPrincipal } from './principals.ts';
 import { groupRow } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
 import { atOrBelow, groupScope } from './scopes.ts';
+import { removeIdentitiesIn } from './user-assigned-identities.ts';
 import { softDelete } from './vaults.ts';
 
 /** What each sign-in asks. */
@@ -140,6 +142,7 @@ export const removeResourceGroup: Procedure<GroupRemoval, boolean> = {
     if (row === undefined) return false;
     const scope = foldCase(groupScope(toGroup(row)));
     await softDeleteVaults(tx, row, removal);
+    await removeIdentitiesIn(tx, row);
     await tx.deleteFrom('role_assignments').where(atOrBelow(scope)).execute();
     await tx
       .deleteFrom('resource_groups')
@@ -151,6 +154,7 @@ export const removeResourceGroup: Procedure<GroupRemoval, boolean> = {
   targets: (removal) => [{ operation: 'delete', scope: groupScope(removal) }],
   changes: () => [
     { topic: 'vault', key: everyKey },
+    everyPrincipal,
     { topic: 'roleAssignments', key: everyKey },
   ],
 };

@@ -140,6 +140,22 @@ const tables: { readonly [T in CopiedTable]: TableShape<T> } = {
     key: ['group_id', 'member_id'],
     columns: { group_id: 'text', member_id: 'text' },
   },
+  user_assigned_identities: {
+    key: ['object_id'],
+    columns: {
+      object_id: 'text',
+      subscription_id: 'text',
+      group_key: 'text',
+      name_key: 'text',
+      resource_group: 'text',
+      name: 'text',
+      location: 'text',
+      tags: 'text',
+      isolation_scope: 'text',
+      created: 'integer',
+      updated: 'integer',
+    },
+  },
   identifier_uris: {
     key: ['tenant_id', 'uri'],
     columns: { tenant_id: 'text', uri: 'text', object_id: 'text' },

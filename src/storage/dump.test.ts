@@ -237,6 +237,14 @@ async function fillEverything(db: Database): Promise<void> {
       .values({ tenant_id: 'tenant', uri: 'api://a', object_id: 'p1' })
       .execute();
     await tx
+      .insertInto('user_assigned_identities')
+      .values({
+        ...{ object_id: 'p2', subscription_id: 's', group_key: 'g', name_key: 'n' },
+        ...{ resource_group: 'G', name: 'N', location: 'l', tags: '{}', isolation_scope: null },
+        ...{ created: 1, updated: 2 },
+      })
+      .execute();
+    await tx
       .insertInto('role_definitions')
       .values({ id: 'd', tenant_id: 't', name: 'N', name_key: 'n', detail: '{}', created: 1, updated: 2 })
       .execute();

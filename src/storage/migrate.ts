@@ -6,6 +6,7 @@ import * as keys from './migrations/0003-keys.ts';
 import * as management from './migrations/0004-management.ts';
 import * as certificates from './migrations/0005-certificates.ts';
 import * as tagsAndUris from './migrations/0006-tags-and-uris.ts';
+import * as userAssignedIdentities from './migrations/0007-user-assigned-identities.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a migration that has been released is never edited. */
@@ -16,6 +17,7 @@ const migrations: Record<string, Migration> = {
   '0004-management': management,
   '0005-certificates': certificates,
   '0006-tags-and-uris': tagsAndUris,
+  '0007-user-assigned-identities': userAssignedIdentities,
 };
 
 /** Every schema that this version can work with or bring up to date, oldest first. */

@@ -4,9 +4,6 @@ import { Failure } from '../core/errors.ts';
 import { foldCase } from '../core/names.ts';
 import { pageOf } from '../core/paging.ts';
 import type {
-  ClientCredential,
-  CredentialDetail,
-  CredentialKind,
   PrincipalDetail,
   PrincipalKind,
   PrincipalRecord,
@@ -16,6 +13,7 @@ import type { Database, Procedure, Writer } from './database.ts';
 import { lockRows, lockRowsShared } from './dialect.ts';
 import { takeUris } from './identifier-uris.ts';
 import { prepare } from './prepared.ts';
+import { credentialQueries } from './principal-credentials.ts';
 import type { Schema } from './schema.ts';
 
 export function createPrincipalStore(db: Database): PrincipalStore {
@@ -29,15 +27,6 @@ const byAppId = prepare((db, of: { appId: string }) =>
 const byObjectId = prepare((db, of: { objectId: string }) =>
   db.selectFrom('principals').selectAll().where('object_id', '=', of.objectId),
 );
-const credentialsOf = prepare((db, of: { objectId: string }) =>
-  db
-    .selectFrom('principal_credentials')
-    .selectAll()
-    .where('object_id', '=', of.objectId)
-    .orderBy('created')
-    .orderBy('key_id'),
-);
-
 const byIdentifierUri = prepare((db, of: { tenantId: string; uri: string }) =>
   db
     .selectFrom('principals')
@@ -69,12 +58,18 @@ function principalQueries(db: Database): Pick<PrincipalStore, Lookups> {
     byIdentifierUri: async (tenantId, uri) =>
       toPrincipal((await byIdentifierUri(db.read, { tenantId, uri }))[0]),
     byUserName: (tenantId, userName) => first(inTenant(tenantId).where('user_key', '=', foldCase(userName))),
-    async list({ tenantId, kind }, page) {
+    async list({ tenantId, kind, resources }, page) {
       let query = inTenant(tenantId)
         .where('object_id', '>', page.after ?? '')
         .orderBy('object_id')
         .limit(page.limit + 1);
       if (kind !== undefined) query = query.where('kind', 'in', typeof kind === 'string' ? [kind] : kind);
+      if (resources === false)
+        query = query.where(
+          'object_id',
+          'not in',
+          db.read.selectFrom('user_assigned_identities').select('object_id'),
+        );
       const rows = (await query.execute()).map((row) => fromRow(row));
       return pageOf(rows, page.limit, (row) => row.objectId);
     },
@@ -178,9 +173,26 @@ function taken(principal: PrincipalRecord): Failure {
 
 export const removePrincipal: Procedure<string, boolean> = {
   name: 'principals.remove',
-  run: (tx, objectId) => deletePrincipal(tx, objectId),
+  async run(tx, objectId) {
+    await assertNoResource(tx, objectId);
+    return deletePrincipal(tx, objectId);
+  },
   changes: () => [everyPrincipal],
 };
+
+/** A resource goes as one, under locks and with what is given on it. */
+async function assertNoResource(tx: Writer, objectId: string): Promise<void> {
+  const resource = await tx
+    .selectFrom('user_assigned_identities')
+    .select('name')
+    .where('object_id', '=', objectId)
+    .executeTakeFirst();
+  if (resource !== undefined)
+    throw new Failure(
+      'conflict',
+      `The principal is the managed identity '${resource.name}', a resource of the management plane: delete that.`,
+    );
+}
 
 /** Credentials and memberships go with it, by their foreign keys. */
 async function deletePrincipal(tx: Writer, objectId: string): Promise<boolean> {
@@ -287,66 +299,12 @@ export const removeMember: Procedure<Membership, boolean> = {
   changes: () => [everyPrincipal],
 };
 
-function credentialQueries(
-  db: Database,
-): Pick<PrincipalStore, 'credentialsOf' | 'addCredential' | 'replaceCredential' | 'removeCredential'> {
-  return {
-    credentialsOf: async (objectId) => (await credentialsOf(db.read, { objectId })).map(toCredential),
-    addCredential: (credential) => db.write(addCredential, credential),
-    replaceCredential: (credential) => db.write(replaceCredential, credential),
-    removeCredential: (objectId, keyId) => db.write(removeCredential, { objectId, keyId }),
-  };
-}
-
-export const addCredential: Procedure<ClientCredential, void> = {
-  name: 'credentials.add',
-  async run(tx, credential) {
-    const owner = await lockRowsShared(
-      tx,
-      tx.selectFrom('principals').select('object_id').where('object_id', '=', credential.objectId),
-    ).executeTakeFirst();
-    if (owner === undefined) throw new Failure('notFound', 'There is no such principal.');
-    const { numInsertedOrUpdatedRows } = await tx
-      .insertInto('principal_credentials')
-      .values(credentialRow(credential))
-      .onConflict((conflict) => conflict.doNothing())
-      .executeTakeFirst();
-    if (numInsertedOrUpdatedRows !== 1n)
-      throw new Failure('alreadyExists', 'A credential with this id exists already.');
-  },
-};
-
-export const replaceCredential: Procedure<ClientCredential, boolean> = {
-  name: 'credentials.replace',
-  async run(tx, credential) {
-    const { numUpdatedRows } = await tx
-      .updateTable('principal_credentials')
-      .set(credentialRow(credential))
-      .where('object_id', '=', credential.objectId)
-      .where('key_id', '=', credential.keyId)
-      .executeTakeFirst();
-    return numUpdatedRows === 1n;
-  },
-};
-
-export const removeCredential: Procedure<{ objectId: string; keyId: string }, boolean> = {
-  name: 'credentials.remove',
-  async run(tx, { objectId, keyId }) {
-    const { numDeletedRows } = await tx
-      .deleteFrom('principal_credentials')
-      .where('object_id', '=', objectId)
-      .where('key_id', '=', keyId)
-      .executeTakeFirst();
-    return numDeletedRows === 1n;
-  },
-};
-
-function principalChange(objectId: string): Change {
+export function principalChange(objectId: string): Change {
   return { topic: 'principal', key: objectId };
 }
 
 /** Groups nest: whose groups a membership decides is not known beforehand. */
-const everyPrincipal: Change = { topic: 'principal', key: everyKey };
+export const everyPrincipal: Change = { topic: 'principal', key: everyKey };
 
 function toPrincipal(row: Schema['principals'] | undefined): PrincipalRecord | undefined {
   return row === undefined ? undefined : fromRow(row);
@@ -384,31 +342,5 @@ function fromRow(row: Schema['principals']): PrincipalRecord {
     applicationId: row.application_id ?? undefined,
     enabled: row.enabled === 1,
     detail: JSON.parse(row.detail) as PrincipalDetail,
-  };
-}
-
-function credentialRow(credential: ClientCredential): Schema['principal_credentials'] {
-  return {
-    key_id: credential.keyId,
-    object_id: credential.objectId,
-    hash: credential.hash,
-    hint: credential.hint,
-    created: credential.created,
-    expires: credential.expires,
-    kind: credential.kind,
-    detail: JSON.stringify(credential.detail),
-  };
-}
-
-function toCredential(row: Schema['principal_credentials']): ClientCredential {
-  return {
-    kind: row.kind as CredentialKind,
-    detail: JSON.parse(row.detail) as CredentialDetail,
-    keyId: row.key_id,
-    objectId: row.object_id,
-    hash: row.hash,
-    hint: row.hint,
-    created: row.created,
-    expires: row.expires,
   };
 }

@@ -23,16 +23,8 @@ import {
   revokeFamily,
 } from './login-grants.ts';
 import { decideObject, decideObjects } from './objects.ts';
-import {
-  addCredential,
-  addMember,
-  addPrincipal,
-  removeCredential,
-  removeMember,
-  removePrincipal,
-  replaceCredential,
-  replacePrincipal,
-} from './principals.ts';
+import { addCredential, removeCredential, replaceCredential } from './principal-credentials.ts';
+import { addMember, addPrincipal, removeMember, removePrincipal, replacePrincipal } from './principals.ts';
 import { addAssignment, putAssignment, removeAssignment } from './role-assignments.ts';
 import { putDefinition, removeDefinition } from './role-definitions.ts';
 import {
@@ -47,6 +39,7 @@ import {
   retireOtherRootKeys,
   swapItem,
 } from './sealing.ts';
+import { addIdentity, removeIdentity, replaceIdentity } from './user-assigned-identities.ts';
 import { beginVaultPurge, purgeSomeOfVault } from './vault-purge.ts';
 import { addVault, deleteVault, recoverVault, replaceVault } from './vaults.ts';
 
@@ -54,6 +47,7 @@ const all: readonly Procedure<never, unknown>[] = [
   addAssignment,
   addCredential,
   addGrantOnce,
+  addIdentity,
   addItem,
   addMember,
   addPrincipal,
@@ -85,6 +79,7 @@ const all: readonly Procedure<never, unknown>[] = [
   removeChallenge,
   removeCredential,
   removeDefinition,
+  removeIdentity,
   removeLock,
   removeMember,
   removePrincipal,
@@ -94,6 +89,7 @@ const all: readonly Procedure<never, unknown>[] = [
   replaceDataKeys,
   replaceCredential,
   replaceFailures,
+  replaceIdentity,
   replaceOfSubscription,
   replacePrincipal,
   replaceResourceGroup,

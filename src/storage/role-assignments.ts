@@ -12,6 +12,7 @@ import { lockRows, lockRowsShared } from './dialect.ts';
 import { holdResourceGroup } from './resource-groups.ts';
 import type { Schema } from './schema.ts';
 import { atOrBelow } from './scopes.ts';
+import { holdIdentity } from './user-assigned-identities.ts';
 
 /** Names in one query: the databases take some tens of thousands, and a user can be in any number of groups. */
 const namesPerQuery = 1000;
@@ -84,9 +85,11 @@ function idOf({ id, scope }: Pick<RoleAssignment, 'id' | 'scope'>): string {
 }
 
 async function holdPlace(tx: Writer, place: AssignmentWrite['place']): Promise<boolean> {
-  const { subscriptionId, resourceGroup: name, vault } = place;
+  const { subscriptionId, resourceGroup: name, vault, identity } = place;
   if (subscriptionId === undefined || name === undefined) return true;
   if (!(await holdResourceGroup(tx, { subscriptionId, name }))) return false;
+  if (identity !== undefined)
+    return holdIdentity(tx, { subscriptionId, resourceGroup: name, name: identity });
   if (vault === undefined) return true;
   const query = tx
     .selectFrom('vaults')

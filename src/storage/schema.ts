@@ -106,6 +106,21 @@ export interface Schema {
     detail: string;
   };
   group_members: { group_id: string; member_id: string };
+  /** What managed identities are as resources; the same object ids are among the principals. */
+  user_assigned_identities: {
+    object_id: string;
+    subscription_id: string;
+    /** The names, and the same lower-cased. */
+    group_key: string;
+    name_key: string;
+    resource_group: string;
+    name: string;
+    location: string;
+    tags: string;
+    isolation_scope: string | null;
+    created: number;
+    updated: number;
+  };
   /** Whose audience a URI is: of the application of this object id. */
   identifier_uris: { tenant_id: string; uri: string; object_id: string };
   role_assignments: {

@@ -17,6 +17,7 @@ import { guid } from '../../test/contracts/rows.ts';
 import { sealingStoreContract } from '../../test/contracts/sealing-store.ts';
 import { anchorStoreContract, signingKeyStoreContract } from '../../test/contracts/small-stores.ts';
 import { underLocksContract } from '../../test/contracts/under-locks.ts';
+import { userAssignedIdentityStoreContract } from '../../test/contracts/user-assigned-identity-store.ts';
 import { vaultStoreContract } from '../../test/contracts/vault-store.ts';
 import { hasPostgres, newPostgresDatabase } from '../../test/support/postgres.ts';
 import { systemClock } from '../core/clock.ts';
@@ -41,6 +42,7 @@ import { createRoleDefinitionStore } from './role-definitions.ts';
 import { createRootSealedStore, createSealedItemStore, createVaultKeyStore } from './sealing.ts';
 import { createSigningKeyStore } from './signing-keys.ts';
 import { openSqlite } from './sqlite.ts';
+import { createUserAssignedIdentityStore } from './user-assigned-identities.ts';
 import { createVaultStore } from './vaults.ts';
 import { connectWriter } from './writer-client.ts';
 import { serveWriter } from './writer-server.ts';
@@ -173,9 +175,20 @@ describe.each(databases)('on %s', (_name, makeDatabase) => {
     assignments: createRoleAssignmentStore(db),
     definitions: createRoleDefinitionStore(db),
     writer: createObjectWriter(db),
+    identities: createUserAssignedIdentityStore(db),
+    principals: createPrincipalStore(db),
   });
   underLocksContract(
     on((db) => ({ locked: lockable(underLocks(db)), free: lockable(db), locks: createLockStore(db) })),
+  );
+  userAssignedIdentityStoreContract(
+    on((db) => ({
+      identities: createUserAssignedIdentityStore(db),
+      principals: createPrincipalStore(db),
+      directory: createDirectoryStore(db),
+      assignments: createRoleAssignmentStore(db),
+      feed: db.feed,
+    })),
   );
   leaseStoreContract(on(leases));
   principalStoreContract(on(createPrincipalStore));

@@ -9,11 +9,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CertificatePolicy } from '@azure/keyvault-certificates';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../src/service/free-port.ts';
 import { deactivateAccount, keptAccount } from '../support/acme-account.ts';
 import { auditRecords } from '../support/audit-records.ts';
 import { type CertificateServer, startCertificateServer } from '../support/certificate-server.ts';
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
+import { freePort } from '../support/free-port.ts';
 import { makeManager, subscriptionOf } from '../support/management.ts';
 import { certificatesIn, hasOpenssl, readPfx, verified } from '../support/openssl-verify.ts';
 import { optional } from '../support/optional.ts';
@@ -40,7 +40,7 @@ beforeAll(async () => {
   if (!isHere) return;
   folder = await temporaryFolder();
   dns = await startDnsServer({ zone, key, now: () => dnsTime() });
-  http01Port = await freePort('127.0.0.1');
+  http01Port = await freePort();
   const externalKeys = { 'kid-1': hmacKey, 'kid-2': otherHmacKey };
   const ports = { httpPort: http01Port, dnsPort: dns.port };
   pebble = await startPebble({ ...ports, externalKeys, validity: day });
@@ -259,7 +259,7 @@ describe.skipIf(!isHere)('an issuer that says DigiCert, by http-01', () => {
   it('waits for an authority that is away, says so, and finishes when it is back', async () => {
     const away = {
       ...byHttp().acme,
-      directories: { DigiCert: { url: `https://127.0.0.1:${await freePort('127.0.0.1')}/dir` } },
+      directories: { DigiCert: { url: `https://127.0.0.1:${await freePort()}/dir` } },
     };
     await strongroom.restart(undefined, { acme: away });
     await begin(strongroom, 'away', policyFor('away.example.com'));

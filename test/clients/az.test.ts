@@ -1,7 +1,7 @@
 /**
  * Proves that the az command line, unmodified, does its work here: the walk-through in `examples/` on the cloud that az
- * knows by itself and on one that it is told of, what it has for certificates, and the sign-ins that the walk-through does
- * not use: that of App Service, and a federated one.
+ * knows by itself and on one that it is told of, what it has for certificates and for managed identities, and the
+ * sign-ins that the walk-through does not use: that of App Service, and a federated one.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -82,6 +82,12 @@ test.concurrent('every command for certificates', { timeout }, async ({ skip }) 
   const found = findTool('openssl') !== undefined;
   if (!optional("az's certificates judged by OpenSSL", found)) return skip();
   const ran = await exec([], 'sh', join(import.meta.dirname, 'programs', 'certificates.sh'));
+  expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: 'done\n' });
+});
+
+test.concurrent('every command for user-assigned identities', { timeout }, async ({ skip }) => {
+  if (az === undefined) return skip();
+  const ran = await exec([], 'sh', join(import.meta.dirname, 'programs', 'identities.sh'));
   expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: 'done\n' });
 });
 

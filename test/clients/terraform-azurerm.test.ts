@@ -57,7 +57,7 @@ test.skipIf(!isFound).concurrent.each([
   try {
     const text = await readFile(example, 'utf8');
     await writeFile(join(project, 'main.tf'), text);
-    expect(await terraform('apply', '-auto-approve')).toMatch(applied('6 added, 0 changed, 0 destroyed'));
+    expect(await terraform('apply', '-auto-approve')).toMatch(applied('8 added, 0 changed, 0 destroyed'));
     await terraform('plan', '-detailed-exitcode');
 
     const changed = text.replace('correct horse battery staple', 'another').replace('P60D', 'P45D');

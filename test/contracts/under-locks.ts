@@ -4,9 +4,15 @@ import type { RoleAssignment, RoleAssignmentStore } from '../../src/authorizatio
 import type { RoleDefinition, RoleDefinitionStore } from '../../src/authorization/role-definitions.ts';
 import type { DirectoryStore } from '../../src/domain/resources/directory-store.ts';
 import type { Lock, LockLevel, LockStore } from '../../src/domain/resources/lock-store.ts';
+import {
+  identityId,
+  type UserAssignedIdentityStore,
+} from '../../src/domain/resources/user-assigned-identity-store.ts';
 import type { VaultStore } from '../../src/domain/vaults/vault-store.ts';
 import type { ObjectWriter } from '../../src/domain/versioned/object-store.ts';
+import type { PrincipalStore } from '../../src/identity/principals.ts';
 import { guid, objectKey, sealedVersion, vaultKeyRow, vaultRecord } from './rows.ts';
+import { federatedCredential, identityRecord } from './user-assigned-identity-store.ts';
 
 interface Stores {
   readonly directory: DirectoryStore;
@@ -14,6 +20,8 @@ interface Stores {
   readonly assignments: RoleAssignmentStore;
   readonly definitions: RoleDefinitionStore;
   readonly writer: ObjectWriter;
+  readonly identities: UserAssignedIdentityStore;
+  readonly principals: PrincipalStore;
 }
 
 /** Stores of one database: those under locks, and the same for those whom no lock concerns. */
@@ -28,6 +36,9 @@ const subscription = `/subscriptions/${subscriptionId}`;
 const place = { subscriptionId, name: 'Group.1' };
 const group = `${subscription}/resourceGroups/Group.1`;
 const vault = `${group}/providers/Microsoft.KeyVault/vaults/Vault-1`;
+const wasIdentity = identityRecord(31);
+const identity = identityId(wasIdentity);
+const wasCredential = federatedCredential(wasIdentity.objectId);
 const now = 1_800_000_000_000;
 
 function lockOn(scope: string, level: LockLevel): Lock {
@@ -45,10 +56,10 @@ const definition: RoleDefinition = {
 };
 const putDefinition = { definition, was: undefined, most: 10 };
 
-/** A live vault, a deleted one, a group, an assignment and a role: something for everything to be done with. */
+/** A live vault, a deleted one, a group, an assignment, a role and an identity: something for everything to be done with. */
 async function seeded(makeStores: () => Promise<LockedStores>): Promise<LockedStores> {
   const stores = await makeStores();
-  const { directory, vaults, assignments, definitions } = stores.free;
+  const { directory, vaults, assignments, definitions, identities, principals } = stores.free;
   await directory.addTenant({ id: guid(900), name: 't' });
   await directory.addSubscription({ id: subscriptionId, tenantId: guid(900), name: 's' });
   await directory.addResourceGroup({ ...place, location: 'local', tags: {} });
@@ -56,6 +67,8 @@ async function seeded(makeStores: () => Promise<LockedStores>): Promise<LockedSt
   await vaults.remove(vaultRecord(2), now);
   await assignments.add(assignment);
   await definitions.put(putDefinition);
+  await identities.add(wasIdentity);
+  await principals.addCredential(wasCredential);
   return stores;
 }
 
@@ -114,6 +127,18 @@ const writes: readonly [name: string, scope: string, act: Act][] = [
     ({ definitions }) =>
       definitions.put({ ...putDefinition, definition: { ...definition, description: 'x' }, was: definition }),
   ],
+  ['an identity is made', group, ({ identities }) => identities.add(identityRecord(32))],
+  [
+    'an identity is changed',
+    identity,
+    ({ identities }) => identities.replace({ ...wasIdentity, tags: {} }, wasIdentity),
+  ],
+  [
+    'a credential is added',
+    identity,
+    ({ principals }) => principals.addCredential({ ...wasCredential, keyId: guid(701) }),
+  ],
+  ['a credential is changed', identity, ({ principals }) => principals.replaceCredential(wasCredential)],
   [
     'a secret is set',
     vault,
@@ -136,12 +161,18 @@ const deletions: readonly [name: string, scope: string, act: Act][] = [
   ['a vault is deleted', vault, ({ vaults }) => vaults.remove(vaultRecord(1), now)],
   ['a group is deleted', group, ({ directory }) => directory.removeResourceGroup({ ...place, now })],
   ['a role is taken', vault, ({ assignments }) => assignments.remove({ id: assignment.id, was: assignment })],
+  ['an identity is deleted', identity, ({ identities }) => identities.remove(wasIdentity)],
+  [
+    'a credential is removed',
+    identity,
+    ({ principals }) => principals.removeCredential(wasIdentity.objectId, wasCredential.keyId),
+  ],
   ['a role is removed', group, ({ definitions }) => definitions.remove(definition)],
 ];
 
 /** The scope and what it is in, by whole ids. */
 function upwards(scope: string): readonly string[] {
-  return [subscription, group, vault].filter((above) => `${scope}/`.startsWith(`${above}/`));
+  return [subscription, group, vault, identity].filter((above) => `${scope}/`.startsWith(`${above}/`));
 }
 
 /** Defines the suite; `makeStores` gives the stores of an empty database each time. */
@@ -166,7 +197,8 @@ export function underLocksContract(makeStores: () => Promise<LockedStores>): voi
 
     it('everything is written while nothing may be deleted', async () => {
       const { locked, locks } = await seeded(makeStores);
-      for (const scope of upwards(vault)) await locks.put(lockOn(scope, 'CanNotDelete'), undefined);
+      for (const scope of [...upwards(vault), identity])
+        await locks.put(lockOn(scope, 'CanNotDelete'), undefined);
       for (const [, , act] of writes) expect(await act(locked)).not.toBe(false);
     });
 

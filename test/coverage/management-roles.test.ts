@@ -18,7 +18,9 @@ import published from '../vectors/azure-roles.json' with { type: 'json' };
 
 const golden = readFileSync(goldenManagementRoles, 'utf8');
 /** Only the handlers touch the nouns, and none is called. */
-const rows = managementRoutes({ resources: {}, authorization: {}, keyVault: {} } as ManagementNouns);
+const rows = managementRoutes({
+  ...{ resources: {}, authorization: {}, keyVault: {}, managedIdentity: {} },
+} as ManagementNouns);
 
 /** Rows without an action: what their handlers ask for, if it is one, or else who is let in. */
 const inHandlers: Readonly<Record<string, string>> = {
@@ -39,6 +41,7 @@ const inHandlers: Readonly<Record<string, string>> = {
   ProviderOperationsMetadata_List: 'anyone',
   ProviderOperationsMetadata_Get: 'anyone',
   Operations_List: 'anyone',
+  ManagedIdentityOperations_List: 'anyone',
 };
 
 function asked({ operation, action }: ManagementRoute): string {
@@ -94,7 +97,11 @@ describe('over the wire', () => {
   });
 });
 
-const newest = { 'Microsoft.KeyVault': '2026-04-01', 'Microsoft.Authorization': '2022-04-01' };
+const newest = {
+  'Microsoft.KeyVault': '2026-04-01',
+  'Microsoft.Authorization': '2022-04-01',
+  'Microsoft.ManagedIdentity': '2024-11-30',
+};
 
 /** What a write is about is not there, and what it writes is missing: that is found when the caller has been let in. */
 function pathOf({ operation, method, provider }: ManagementRoute, place: Place): string {

@@ -28,7 +28,9 @@ import {
 } from '../support/server.ts';
 
 /** Only the handlers touch the nouns, and none is called. */
-const rows = managementRoutes({ resources: {}, authorization: {}, keyVault: {} } as ManagementNouns);
+const rows = managementRoutes({
+  ...{ resources: {}, authorization: {}, keyVault: {}, managedIdentity: {} },
+} as ManagementNouns);
 
 const clock = manualClock(Date.now() - 3 * 86_400_000);
 const tokens = { expired: '', vault: '', stranger: '', owner: '' };
@@ -83,7 +85,11 @@ function codeOf(method: string, reply: RawResponse): string | undefined {
 describe.each(rows)('$operation', (row) => {
   const example = managementExamples[row.operation];
   if (example === undefined) return;
-  const versions = { 'Microsoft.KeyVault': '2026-04-01', 'Microsoft.Authorization': '2022-04-01' };
+  const versions = {
+    'Microsoft.KeyVault': '2026-04-01',
+    'Microsoft.Authorization': '2022-04-01',
+    'Microsoft.ManagedIdentity': '2024-11-30',
+  };
   const version = versions[row.provider as keyof typeof versions] ?? '2021-04-01';
   const pathAt = (at: Place) => `${example.path(at)}?api-version=${version}`;
   const ask = (at: Place, token?: string, body?: object) =>

@@ -1,5 +1,6 @@
 /** For each row of the management plane a request that succeeds, for the suite that proves what each row refuses. */
 import { keyVaultExamples } from './key-vault-examples.ts';
+import { managedIdentityExamples } from './managed-identity-examples.ts';
 import type { ManagementCaller } from './management.ts';
 
 /** Where an example acts. */
@@ -210,4 +211,5 @@ export const managementExamples: Readonly<Record<string, Example>> = {
   ...extensions,
   ...authorizationRows,
   ...keyVaultExamples,
+  ...managedIdentityExamples,
 };

@@ -5,7 +5,7 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createAuthority, issueLeaf } from '../../src/crypto/x509/authority.ts';
-import { freePort } from '../../src/service/free-port.ts';
+import { freePort } from './free-port.ts';
 import { findTool, type TemporaryFolder, temporaryFolder } from './process.ts';
 
 const pebbleBinary = findTool('pebble');
@@ -61,7 +61,7 @@ export async function localTlsIdentity(): Promise<TlsIdentity> {
 export async function startPebble(options: PebbleOptions): Promise<Pebble> {
   const folder = await temporaryFolder();
   const tls = await localTlsIdentity();
-  const [port, management] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
+  const [port, management] = [await freePort(), await freePort()];
   const config = await writeConfig(folder, tls, { ...options, port, management });
   const child = spawn(
     pebbleBinary ?? '',

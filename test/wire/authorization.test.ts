@@ -271,7 +271,7 @@ describe('lists', () => {
     expect(vaults.operations.map(({ name }: { name: string }) => name)).toContain(
       'Microsoft.KeyVault/vaults/write',
     );
-    expect((await admin('GET', `${provider}/providerOperations`)).json.value).toHaveLength(4);
+    expect((await admin('GET', `${provider}/providerOperations`)).json.value).toHaveLength(5);
     expect((await admin('GET', `${provider}/providerOperations/A.B`)).status).toBe(404);
   });
 });
@@ -412,7 +412,7 @@ describe('role definitions', () => {
       id: `${provider}/roleDefinitions/${secretsUser}`,
       properties: { roleName: 'Key Vault Secrets User', type: 'BuiltInRole', assignableScopes: ['/'] },
     });
-    expect((await arm('GET', `${provider}/roleDefinitions`)).json.value).toHaveLength(19);
+    expect((await arm('GET', `${provider}/roleDefinitions`)).json.value).toHaveLength(21);
     expect(refused(await arm('GET', path(secretsUser)))).toEqual(forbidden);
     expect(refused(await admin('GET', path(guid())))).toEqual([404, 'RoleDefinitionDoesNotExist']);
     const delegate = await admin('GET', path(dataAccessAdministrator));

@@ -14,12 +14,16 @@ export async function knownVault(deps: ControlDeps, name: string): Promise<Vault
   return vault;
 }
 
-export async function allPrincipals(deps: ControlDeps): Promise<PrincipalRecord[]> {
+/** `resources: false` leaves out the identities that are resources of the management plane. */
+export async function allPrincipals(
+  deps: ControlDeps,
+  of: { readonly resources?: false } = {},
+): Promise<PrincipalRecord[]> {
   const all: PrincipalRecord[] = [];
   let after: string | undefined;
   do {
     const page: Page<PrincipalRecord> = await deps.principals.list(
-      { tenantId: deps.tenant.id },
+      { tenantId: deps.tenant.id, ...of },
       { limit: 500, after },
     );
     all.push(...page.items);
@@ -28,11 +32,16 @@ export async function allPrincipals(deps: ControlDeps): Promise<PrincipalRecord[
   return all;
 }
 
+/**
+ * Callers of the management plane choose the names of its identities: none of them is taken for the one that the operator
+ * means, or in the way of a new one. They are named by their ids.
+ */
 export async function principalsNamed(deps: ControlDeps, name: string): Promise<PrincipalRecord[]> {
-  return (await allPrincipals(deps)).filter((principal) => principal.displayName === name);
+  const all = await allPrincipals(deps, { resources: false });
+  return all.filter((principal) => principal.displayName === name);
 }
 
-/** By client id, object id, user name, or a display name that no other has. */
+/** By client id, object id, user name, or a display name that no other has and no resource of the management plane. */
 export async function knownPrincipal(deps: ControlDeps, identity: string): Promise<PrincipalRecord> {
   const id = identity.toLowerCase();
   const byId = isGuid(id)

@@ -15,7 +15,7 @@ import { managementSecretRoutes } from './management-secrets.ts';
 import { nameAvailabilityRoutes } from './name-availability.ts';
 import { perimeterRoutes } from './network-security-perimeters.ts';
 import { privateEndpointRoutes } from './private-endpoints.ts';
-import { providerOperationRoutes } from './provider-operations.ts';
+import { providerOperationRow } from './provider-operations.ts';
 import type { ManagementCall, ManagementRoute } from './route.ts';
 import { vaultRoutes } from './vaults.ts';
 
@@ -43,6 +43,6 @@ export function keyVaultRoutes(deps: KeyVaultDeps): readonly ManagementRoute[] {
     ...managementKeyRoutes(deps),
     ...managementSecretRoutes(deps),
     ...managedHsmRoutes(),
-    ...providerOperationRoutes(),
+    providerOperationRow('Operations_List', 'Microsoft.KeyVault'),
   ];
 }

@@ -1,32 +1,35 @@
-/** What can be done with Microsoft.KeyVault, for those who write roles: the actions with words for people. */
+/** What can be done with a provider's resources, for those who write roles: the actions with words for people. */
 import { dataActions } from '../../authorization/actions.ts';
 import { managementActions } from '../../authorization/management-actions.ts';
 import { foldCase } from '../../core/names.ts';
 import { type ManagementRoute, managementRoute } from './route.ts';
 
-const provider = 'Microsoft.KeyVault';
+/** The providers that tell, as people say them. */
+const providers = {
+  'Microsoft.KeyVault': 'Microsoft Key Vault',
+  'Microsoft.ManagedIdentity': 'Microsoft Managed Identity',
+} as const;
+type Provider = keyof typeof providers;
 
-export function providerOperationRoutes(): readonly ManagementRoute[] {
-  const value = operations();
-  return [
-    managementRoute({
-      operation: 'Operations_List',
-      audit: 'OperationList',
-      method: 'GET',
-      path: '/providers/Microsoft.KeyVault/operations',
-      provider,
-      // Azure shows it to every caller with a token.
-      action: undefined,
-      handle: async () => ({ status: 200, body: { value } }),
-    }),
-  ];
+export function providerOperationRow(operation: string, provider: Provider): ManagementRoute {
+  const value = operations(provider);
+  return managementRoute({
+    operation,
+    audit: 'OperationList',
+    method: 'GET',
+    path: `/providers/${provider}/operations`,
+    provider,
+    // Azure shows it to every caller with a token.
+    action: undefined,
+    handle: async () => ({ status: 200, body: { value } }),
+  });
 }
 
-function operations(): readonly object[] {
-  const management = managementActions.filter((action) => action.startsWith(`${provider}/`));
+function operations(provider: Provider): readonly object[] {
+  const isIts = (action: string) => action.startsWith(`${provider}/`);
   return [
-    ...management.map((action) => operationWire(action, false)),
-    ...dataActions.map((action) => operationWire(action, true)),
+    ...managementActions.filter(isIts).map((action) => operationWire(provider, action)),
+    ...dataActions.filter(isIts).map((action) => operationWire(provider, action, 'in a key vault')),
   ];
 }
 
@@ -40,6 +43,7 @@ const nouns: Readonly<Record<string, string>> = {
   checknameavailability: 'availability of a name for a key vault',
   deletedmanagedhsms: 'deleted managed HSM pools',
   deletedvaults: 'deleted key vaults',
+  federatedidentitycredentials: 'federated credentials of an identity',
   keyrotationpolicies: 'rotation policies of keys',
   keys: 'keys',
   managedhsmoperationresults: 'results of operations on managed HSM pools',
@@ -50,6 +54,7 @@ const nouns: Readonly<Record<string, string>> = {
   privateendpointconnections: 'private endpoint connections',
   privatelinkresources: 'private link resources',
   secrets: 'secrets',
+  userassignedidentities: 'user-assigned identities',
   vaults: 'key vaults',
   versions: 'versions of keys',
 };
@@ -60,7 +65,8 @@ const verbs: Readonly<Record<string, string>> = {
   delete: 'Delete',
 };
 
-function operationWire(name: string, isDataAction: boolean): object {
+/** `dataIn`: what the data of a data action is in. */
+function operationWire(provider: Provider, name: string, dataIn?: string): object {
   const parts = name.split('/').slice(1);
   const isAction = parts.at(-1) === 'action';
   const verb = (isAction ? parts.at(-2) : parts.at(-1)) ?? '';
@@ -69,12 +75,12 @@ function operationWire(name: string, isDataAction: boolean): object {
   const operation = `${verbs[verb] ?? spaced(verb)} ${isAction ? `(${noun})` : noun}`;
   return {
     name,
-    isDataAction,
+    isDataAction: dataIn !== undefined,
     display: {
-      provider: 'Microsoft Key Vault',
+      provider: providers[provider],
       resource: capital(noun),
       operation,
-      description: isDataAction ? `${operation}, in a key vault` : `${operation}, as resources`,
+      description: `${operation}, ${dataIn ?? 'as resources'}`,
     },
   };
 }

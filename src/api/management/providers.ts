@@ -39,6 +39,11 @@ const served: Readonly<Record<keyof typeof stableVersions, readonly string[]>> =
     'deletedManagedHSMs',
     'locations/deletedManagedHSMs',
   ],
+  'Microsoft.ManagedIdentity': [
+    'userAssignedIdentities',
+    'userAssignedIdentities/federatedIdentityCredentials',
+    'operations',
+  ],
   'Microsoft.Management': ['managementGroups'],
   'Microsoft.Resources': [
     'tenants',
@@ -57,12 +62,16 @@ const served: Readonly<Record<keyof typeof stableVersions, readonly string[]>> =
   ],
 };
 
+/** The providers of resources that are somewhere, and their types that have tags. */
+const placed: readonly string[] = ['Microsoft.KeyVault', 'Microsoft.ManagedIdentity'];
+const tagged: readonly string[] = ['vaults', 'userAssignedIdentities'];
+
 /** The namespaces that azurerm asks for, apart from those above. */
 const names = `AVS AlertsManagement ApiManagement AppConfiguration AppPlatform Automation Blueprint BotService Cache Cdn
   CognitiveServices Compute ContainerInstance ContainerRegistry ContainerService CostManagement CustomProviders
   DBforMariaDB DBforMySQL DBforPostgreSQL Dashboard DataFactory DataLakeAnalytics DataLakeStore DataMigration
   DataProtection Databricks DesktopVirtualization DevTestLab Devices DocumentDB EventGrid EventHub GuestConfiguration
-  HDInsight HealthcareApis IoTCentral Kusto Logic MachineLearningServices Maintenance ManagedIdentity ManagedServices
+  HDInsight HealthcareApis IoTCentral Kusto Logic MachineLearningServices Maintenance ManagedServices
   Maps MarketplaceOrdering Media MixedReality Monitor Network NotificationHubs OperationalInsights
   OperationsManagement PolicyInsights PowerBIDedicated RecoveryServices Relay Search Security SecurityInsights
   ServiceBus ServiceFabric SignalRService Sql Storage StreamAnalytics TimeSeriesInsights Web`;
@@ -183,8 +192,8 @@ function typesOf(namespace: string): readonly object[] {
   const places = locations.map(([, displayName]) => displayName);
   return served[namespace].map((resourceType) => ({
     resourceType,
-    locations: namespace === 'Microsoft.KeyVault' ? places : [],
+    locations: placed.includes(namespace) ? places : [],
     apiVersions,
-    capabilities: resourceType === 'vaults' ? 'SupportsTags, SupportsLocation' : 'None',
+    capabilities: tagged.includes(resourceType) ? 'SupportsTags, SupportsLocation' : 'None',
   }));
 }

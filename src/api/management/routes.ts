@@ -8,6 +8,7 @@ import type { Subscriptions } from '../../domain/resources/subscriptions.ts';
 import { type AuthorizationDeps, authorizationRoutes } from './authorization.ts';
 import { type KeyVaultDeps, keyVaultRoutes } from './key-vault.ts';
 import { lockRoutes } from './locks.ts';
+import { type ManagedIdentityDeps, managedIdentityRoutes } from './managed-identity.ts';
 import { operationResultRoutes } from './operation-results.ts';
 import { providerRoutes } from './providers.ts';
 import { resourceGroupRoutes } from './resource-groups.ts';
@@ -31,6 +32,7 @@ export interface ManagementNouns {
   readonly resources: ResourceNouns;
   readonly authorization: AuthorizationDeps;
   readonly keyVault: KeyVaultDeps;
+  readonly managedIdentity: ManagedIdentityDeps;
 }
 
 export function managementRoutes(nouns: ManagementNouns): readonly ManagementRoute[] {
@@ -38,6 +40,7 @@ export function managementRoutes(nouns: ManagementNouns): readonly ManagementRou
     ...resourceRoutes(nouns.resources),
     ...authorizationRoutes(nouns.authorization),
     ...keyVaultRoutes(nouns.keyVault),
+    ...managedIdentityRoutes(nouns.managedIdentity),
   ];
 }
 

@@ -3,7 +3,6 @@ import * as v from 'valibot';
 import type { AccessPolicy } from '../../authorization/access-policies.ts';
 import { vaultScope } from '../../authorization/authorize.ts';
 import type { NetworkRules } from '../../authorization/network-rules.ts';
-import { Failure } from '../../core/errors.ts';
 import { foldCase } from '../../core/names.ts';
 import type { DeletedVault } from '../../domain/vaults/deleted-vaults.ts';
 import { type VaultId, vaultAbsent } from '../../domain/vaults/managed-vaults.ts';
@@ -158,12 +157,6 @@ function definedOf<T extends object>(members: T): Defined<T> {
   return Object.fromEntries(
     Object.entries(members).filter(([, value]) => value !== undefined && value !== null),
   ) as Defined<T>;
-}
-
-/** The location that a PUT must name. */
-export function locationOf(location: string | null | undefined): string {
-  if (location !== undefined && location !== null && location !== '') return location;
-  throw new Failure('locationRequired', 'The location property is required for this definition.');
 }
 
 export interface Shown {

@@ -2,12 +2,12 @@
 import { vaultScope } from '../../authorization/authorize.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase } from '../../core/names.ts';
+import { parseLocation } from '../../domain/resources/locations.ts';
 import { vaultAbsent } from '../../domain/vaults/managed-vaults.ts';
 import { authorOf, type VaultRecord } from '../../domain/vaults/vault.ts';
 import type { KeyVaultDeps } from './key-vault.ts';
 import { type ManagementCall, type ManagementReply, type ManagementRoute, managementRoute } from './route.ts';
 import {
-  locationOf,
   patchVaultSchema,
   putVaultSchema,
   settingsOf,
@@ -44,7 +44,7 @@ function writeRoutes(deps: KeyVaultDeps): ManagementRoute[] {
       async handle(call) {
         const { body, params, tenantId, apiVersion } = call;
         const at = vaultIdOf(params);
-        const location = locationOf(body.location);
+        const location = parseLocation(body.location);
         const editor = editorOf(call);
         if (foldCase(body.properties.tenantId) !== tenantId) throw wrongTenant();
         if (body.properties.createMode === 'recover')

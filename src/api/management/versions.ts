@@ -48,6 +48,7 @@ export const stableVersions = {
     '2020-05-01',
     '2022-04-01',
   ],
+  'Microsoft.ManagedIdentity': ['2018-11-30', '2023-01-31', '2024-11-30'],
   'Microsoft.Management': ['2018-03-01-preview', '2020-02-01', '2020-05-01', '2021-04-01', '2023-04-01'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 

@@ -55,8 +55,8 @@ export interface DirectoryStore {
   /** Replaces the group if it is still `was`; answers whether it did. */
   replaceResourceGroup(group: ResourceGroup, was: ResourceGroup): Promise<boolean>;
   /**
-   * Removes the group and the role assignments in it, and soft-deletes its vaults, all together or not at all; false if
-   * there is none.
+   * Removes the group, the role assignments in it, and its identities with their principals, and soft-deletes its vaults,
+   * all together or not at all; false if there is none.
    */
   removeResourceGroup(removal: GroupRemoval): Promise<boolean>;
 }

@@ -1,8 +1,9 @@
 /** Resource groups: made, changed, and removed with everything in them. */
 import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
-import { foldCase, isLocation, isResourceGroupName } from '../../core/names.ts';
+import { isResourceGroupName } from '../../core/names.ts';
 import type { DirectoryStore, ResourceGroup, Tags } from './directory-store.ts';
+import { parseLocation } from './locations.ts';
 import { resourceGroupNotFound } from './locks.ts';
 import { assertTags } from './tags.ts';
 
@@ -14,7 +15,7 @@ export interface ResourceGroups {
   /** Makes the group, or gives the one that is there these tags; its place stays. */
   put(group: NewResourceGroup): Promise<{ group: ResourceGroup; isNew: boolean }>;
   setTags(at: GroupPlace, change: (tags: Tags) => Tags): Promise<ResourceGroup>;
-  /** Removes the group; its vaults are soft-deleted. False if there was none. */
+  /** Removes the group with its identities; its vaults are soft-deleted. False if there was none. */
   remove(at: GroupPlace): Promise<boolean>;
 }
 
@@ -61,7 +62,7 @@ export function createResourceGroups({ store, clock }: Deps): ResourceGroups {
     get,
     list: (subscriptionId) => store.resourceGroups(subscriptionId),
     async put({ subscriptionId, name, location, tags }) {
-      const place = locationOf(location);
+      const place = parseLocation(location);
       const group = newGroup({ subscriptionId, name, location: place, tags });
       if (await store.addResourceGroup(group)) return { group, isNew: true };
       const kept = await change(group, (was) => {
@@ -73,16 +74,6 @@ export function createResourceGroups({ store, clock }: Deps): ResourceGroups {
     setTags,
     remove: (at) => store.removeResourceGroup({ ...at, now: clock.now() }),
   };
-}
-
-/** Azure takes `West US` for `westus`. */
-function locationOf(text: string | undefined): string {
-  const location = foldCase(text ?? '').replaceAll(' ', '');
-  if (location === '')
-    throw new Failure('locationRequired', 'The location property is required for this definition.');
-  if (!isLocation(location))
-    throw new Failure('invalidRequestContent', 'A location has letters, digits and hyphens only.');
-  return location;
 }
 
 function newGroup(group: ResourceGroup): ResourceGroup {

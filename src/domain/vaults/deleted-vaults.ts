@@ -2,8 +2,9 @@
 import type { Clock } from '../../core/clock.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase } from '../../core/names.ts';
+import { foldLocation } from '../resources/locations.ts';
 import type { VaultDeletion, VaultRecord } from './vault.ts';
-import { deletedVaultNotFound, foldLocation } from './vault-rules.ts';
+import { deletedVaultNotFound } from './vault-rules.ts';
 import type { VaultStore } from './vault-store.ts';
 
 export interface DeletedVault extends VaultRecord {

@@ -8,6 +8,7 @@ import { Failure } from '../../core/errors.ts';
 import { foldCase, isVaultName } from '../../core/names.ts';
 import type { Random } from '../../core/random.ts';
 import type { Tags } from '../resources/directory-store.ts';
+import { foldLocation } from '../resources/locations.ts';
 import { resourceGroupNotFound } from '../resources/locks.ts';
 import type { VaultKeys } from '../sealing/vault-keys.ts';
 import { changePolicies, type PolicyChange } from './access-policy-rules.ts';
@@ -18,7 +19,6 @@ import {
   deletedNameTaken,
   deletedVaultNotFound,
   elsewhere,
-  foldLocation,
   invalidValue,
   nameTaken,
   type VaultSettings,

@@ -7,6 +7,7 @@ import type { EnabledServices } from '../../authorization/trusted-services.ts';
 import { Failure } from '../../core/errors.ts';
 import { foldCase, isLocation, isResourceGroupName, isVaultName } from '../../core/names.ts';
 import type { Tags } from '../resources/directory-store.ts';
+import { foldLocation } from '../resources/locations.ts';
 import { assertTags } from '../resources/tags.ts';
 import { assertPolicies } from './access-policy-rules.ts';
 import type { Author, VaultRecord } from './vault.ts';
@@ -124,11 +125,6 @@ function assertNetworkRules({ ipRules, virtualNetworkRules = [] }: NetworkRules)
     throw new Failure('badParameter', `'${subnet.id.slice(0, 256)}' is not the resource id of a subnet.`);
   if (virtualNetworkRules.length > mostSubnetRules)
     throw new Failure('badParameter', `A vault has at most ${mostSubnetRules} virtual network rules.`);
-}
-
-/** Azure takes `West US` for `westus`. */
-export function foldLocation(location: string): string {
-  return foldCase(location).replaceAll(' ', '');
 }
 
 export function invalidValue(member: string): Failure {

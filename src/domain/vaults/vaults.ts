@@ -15,11 +15,12 @@ import { Failure } from '../../core/errors.ts';
 import { foldCase } from '../../core/names.ts';
 import type { Random } from '../../core/random.ts';
 import type { DirectoryStore, Tags } from '../resources/directory-store.ts';
+import { foldLocation } from '../resources/locations.ts';
 import { resourceGroupNotFound } from '../resources/locks.ts';
 import type { VaultKeys } from '../sealing/vault-keys.ts';
 import { changePolicies, foldPolicies } from './access-policy-rules.ts';
 import type { Author, Vault, VaultRecord } from './vault.ts';
-import { assertValid, foldLocation, nameTaken } from './vault-rules.ts';
+import { assertValid, nameTaken } from './vault-rules.ts';
 import type { VaultStore } from './vault-store.ts';
 
 /** What a new vault is made from; what is left out takes the default that Azure gives it. */
