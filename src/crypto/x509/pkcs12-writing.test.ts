@@ -154,7 +154,8 @@ describe('writePfx, read by the PKCS#12 library', () => {
       const pfx = await write(material('P-256'), password);
       return pkijs.PFX.fromBER(Uint8Array.from(pfx.exposeBytes())).macData?.iterations;
     };
-    expect(await iterations('')).toBe(1);
+    // The default, one, which DER leaves out: Python's library warns of one that is written.
+    expect(await iterations('')).toBeUndefined();
     expect(await iterations('secret')).toBe(100_000);
   });
 
@@ -259,7 +260,7 @@ describe('out and in again', () => {
     await fc.assert(fc.asyncProperty(anyFile, fc.constantFrom('', undefined), comesBack), { numRuns: 40 });
   });
 
-  test('with any password', { timeout: 120_000 }, async () => {
+  test('with any password', async () => {
     const password = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 });
     await fc.assert(fc.asyncProperty(anyFile, password, comesBack), { numRuns: 4 });
   });

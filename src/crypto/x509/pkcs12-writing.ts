@@ -278,6 +278,7 @@ async function macOf({ random, password, protection }: Writer, content: Uint8Arr
       digest: new OctetString({ valueHex: new Uint8Array(mac) }),
     }),
     macSalt: new OctetString({ valueHex: new Uint8Array(salt) }),
-    iterations,
+    // One is the default, which DER leaves out (X.690 §11.5) and the library would write.
+    ...(iterations === 1 ? {} : { iterations }),
   });
 }
