@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { manualClock, memoryPrincipalStore } from '../../test/support/identity.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';
 import { decoyHash, hashPassword, verifyPassword } from '../crypto/password-hash.ts';
@@ -149,7 +149,7 @@ describe('client secrets', () => {
     const elsewhere = verify({ appId, secret, tenantId: 'dddddddd-0000-4000-8000-00000000000d' });
     const refused = expect(elsewhere).rejects.toMatchObject({ kind: 'invalidClient' });
     const attempts = Array.from({ length: 64 }, () => verify({ appId, secret, tenantId }));
-    await vi.waitFor(() => expect(held.length).toBe(1));
+    await expect.poll(() => held.length).toBe(1);
     state.hold = false;
     for (const go of held) go();
     for (const principal of await Promise.all(attempts)) expect(principal).toMatchObject({ appId });

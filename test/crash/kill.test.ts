@@ -69,16 +69,17 @@ async function step(vault: Connection, known: Known, chance: number): Promise<vo
   known.doubt = undefined;
 }
 
+/** `written` is told of every step that was acknowledged. */
 async function writeUntilDead(
   vault: Connection,
-  names: readonly Known[],
-  random: () => number,
+  { names, random, written }: { names: readonly Known[]; random: () => number; written: () => void },
 ): Promise<void> {
   for (;;) {
     const known = names[Math.floor(random() * names.length)];
     if (known === undefined) return;
     try {
       await step(vault, known, random());
+      written();
     } catch (error) {
       // A refusal is a finding; a lost connection is what the test is about.
       if ((error as Error).name === 'AssertionError') throw error;
@@ -164,20 +165,20 @@ test(
       const server = await startProcess(folder.path);
       const connect = await connectVault(server);
       const connections = names.map(connect);
-      const before = names.flat().reduce((sum, known) => sum + known.versions.length, 0);
-      const writing = names.map((own, writer) => {
-        const chances = randomFrom(Math.floor(random() * 2 ** 31));
-        return writeUntilDead(connections[writer] as Connection, own, chances);
-      });
+      const versions = () => names.flat().reduce((sum, known) => sum + known.versions.length, 0);
+      const chances = names.map(() => randomFrom(Math.floor(random() * 2 ** 31)));
       // The moment is counted in writes, so that a slow machine is killed as deep in its work as a fast one.
-      const target = before + 20 + Math.floor(random() * 200);
-      const dying = (async () => {
-        while (names.flat().reduce((sum, known) => sum + known.versions.length, 0) < target) {
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-        server.child.kill('SIGKILL');
-      })();
-      await Promise.all([...writing, dying]);
+      const target = versions() + 20 + Math.floor(random() * 200);
+      const written = () => {
+        if (versions() >= target) server.child.kill('SIGKILL');
+      };
+      const writing = names.map((own, writer) =>
+        writeUntilDead(connections[writer] as Connection, {
+          ...{ names: own, written },
+          random: chances[writer] ?? random,
+        }),
+      );
+      await Promise.all(writing);
       expect((await server.finished).signal).toBe('SIGKILL');
       for (const each of connections) each.close();
 

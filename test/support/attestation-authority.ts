@@ -16,8 +16,8 @@ import {
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { createAuthority, issueLeaf } from '../../src/crypto/x509/authority.ts';
+import { trust } from './trusted.ts';
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -55,7 +55,7 @@ const oaepHashes: Readonly<Record<string, string>> = {
   RSA_AES_KEY_WRAP_384: 'sha384',
 };
 
-/** Starts one; from then on this process trusts its certificate. */
+/** Starts one; until it is closed this process trusts its certificate. */
 export async function startAttestationAuthority(): Promise<AttestationAuthority> {
   const signing = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const environment = createEnvironment();
@@ -74,6 +74,7 @@ export async function startAttestationAuthority(): Promise<AttestationAuthority>
   });
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
   const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+  const distrust = trust(caPem);
   const authority: AttestationAuthority = {
     url,
     caPem,
@@ -96,6 +97,7 @@ export async function startAttestationAuthority(): Promise<AttestationAuthority>
       base64url({ version: '1.0.0', anyOf: [{ authority: url, allOf: conditions }] }),
     close: () =>
       new Promise((closed) => {
+        distrust();
         server.close(() => closed());
         server.closeAllConnections();
       }),
@@ -181,7 +183,6 @@ async function makeCertificate(): Promise<{ cert: string; key: string; caPem: st
   });
   const names = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] };
   const leaf = await issueLeaf(ca, { ...names, now, validityDays: 1 });
-  setDefaultCACertificates([...getCACertificates('default'), ca.certificatePem]);
   return { cert: leaf.chainPem, key: leaf.privateKeyPem.exposeText(), caPem: ca.certificatePem };
 }
 

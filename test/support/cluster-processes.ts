@@ -37,7 +37,7 @@ export function isAlive(pid: number): boolean {
 }
 
 /** Resolves when the condition holds; asks in every turn, and rejects after so many milliseconds. */
-export async function until(condition: () => boolean | Promise<boolean>, longest = 30_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, longest = 90_000): Promise<void> {
   const end = performance.now() + longest;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not within ${longest} ms: ${condition}`);

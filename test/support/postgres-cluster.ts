@@ -6,20 +6,23 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  accessSync,
   chownSync,
+  constants,
   existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { freePort } from './free-port.ts';
 
 const run = promisify(execFile);
 
@@ -33,7 +36,8 @@ export interface PostgresCluster {
   readonly port: number;
   /** Of the running server's first process. */
   pid(): number;
-  newDatabase(): Promise<TestDatabase>;
+  /** An empty one, or a copy of another, which nobody uses meanwhile. */
+  newDatabase(like?: TestDatabase): Promise<TestDatabase>;
   /** Ends it at once, open connections included, and leaves its data. */
   stop(): Promise<void>;
   /** Ends its first process as `kill -9` does. */
@@ -85,8 +89,7 @@ export async function startPostgres(options: ClusterOptions = {}): Promise<Postg
   const binaries = postgresBinaries();
   if (binaries === undefined) throw new Error('PostgreSQL is not installed');
   const owner = unprivileged();
-  // The path of a Unix socket holds 107 characters at most.
-  const folder = mkdtempSync(join(tmpdir().length > 60 ? '/tmp' : tmpdir(), 'strongroom-pg-'));
+  const folder = mkdtempSync(join(whereToKeep(options), 'strongroom-pg-'));
   if (owner.uid !== undefined && owner.gid !== undefined) chownSync(folder, owner.uid, owner.gid);
   const place: Place = { binaries, owner, folder, port: await freePort(), options };
   const guard = startGuard(folder);
@@ -102,6 +105,32 @@ export async function startPostgres(options: ClusterOptions = {}): Promise<Postg
   } catch (error) {
     await endGuard(guard);
     throw error;
+  }
+}
+
+const memory = '/dev/shm';
+/** Bytes: several servers of hundreds of databases, and the log that each keeps. */
+const enoughMemory = 4 * 2 ** 30;
+
+/**
+ * In memory where there is plenty of it, unless what is written has to be durable: making a database is making some
+ * 300 files, and a disk's file system may take ten times as long over that.
+ */
+function whereToKeep({ durable = false }: ClusterOptions): string {
+  if (!durable && isWritable(memory)) {
+    const { bavail, bsize } = statfsSync(memory);
+    if (bavail * bsize > enoughMemory) return memory;
+  }
+  // The path of a Unix socket holds 107 characters at most.
+  return tmpdir().length > 60 ? '/tmp' : tmpdir();
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -123,6 +152,7 @@ function clusterOf(
   guard: ChildProcess,
   server: { get(): ChildProcess; start(): Promise<void> },
 ): PostgresCluster {
+  let copying: string | undefined;
   const urlOf = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
   const socketUrlOf = (database: string) =>
     `postgres://postgres@${encodeURIComponent(folder)}:${port}/${database}`;
@@ -139,13 +169,15 @@ function clusterOf(
     folder,
     port,
     pid: () => server.get().pid ?? 0,
-    async newDatabase() {
+    async newDatabase(like) {
       const name = `t${randomBytes(8).toString('hex')}`;
-      await execute(folder, port, `create database ${name} template template0`);
+      const template = like === undefined ? 'template0' : nameOf(like);
+      copying ??= await howToCopy(folder, port);
+      await execute(folder, port, `create database ${name} template ${template} ${copying}`);
       return {
         url: urlOf(name),
         socketUrl: socketUrlOf(name),
-        drop: () => execute(folder, port, `drop database if exists ${name} with (force)`),
+        drop: async () => void (await execute(folder, port, `drop database if exists ${name} with (force)`)),
       };
     },
     // SIGINT is PostgreSQL's "fast" stop: it ends the sessions and closes the data properly.
@@ -159,11 +191,21 @@ function clusterOf(
   };
 }
 
-async function execute(host: string, port: number, text: string): Promise<void> {
+function nameOf({ url }: TestDatabase): string {
+  return new URL(url).pathname.slice(1);
+}
+
+/** From PostgreSQL 15 on a new database is written to its log, page by page, unless its files are to be copied. */
+async function howToCopy(host: string, port: number): Promise<string> {
+  const [{ server_version_num: version } = {}] = await execute(host, port, 'show server_version_num');
+  return Number(version) >= 150_000 ? 'strategy file_copy' : '';
+}
+
+async function execute(host: string, port: number, text: string): Promise<Record<string, unknown>[]> {
   const client = new Client({ host, port, user: 'postgres', database: 'postgres' });
   await client.connect();
   try {
-    await client.query(text);
+    return (await client.query(text)).rows;
   } finally {
     await client.end();
   }
@@ -229,7 +271,7 @@ async function startOnce({ binaries, owner, folder, port, options }: Place): Pro
     'shared_buffers=64MB',
     'log_destination=stderr',
     'logging_collector=off',
-    ...(options.durable ? [] : ['fsync=off', 'full_page_writes=off']),
+    ...(options.durable ? [] : ['fsync=off', 'full_page_writes=off', 'max_wal_size=256MB']),
     ...(options.tls ? ['ssl=on', 'ssl_cert_file=server.pem', 'ssl_key_file=server.key'] : []),
     ...(options.settings ?? []),
   ];
@@ -284,14 +326,4 @@ async function endGuard(guard: ChildProcess): Promise<void> {
   guard.ref();
   guard.stdin?.end();
   await ended;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

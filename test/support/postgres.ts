@@ -19,9 +19,9 @@ declare module 'vitest' {
 /** Whether tests on PostgreSQL can run here; says so in one line where they cannot. */
 export const hasPostgres = optional('PostgreSQL', postgresBinaries() !== undefined);
 
-/** An empty database on the server of this run. */
-export async function newPostgresDatabase(): Promise<TestDatabase> {
-  const names = JSON.parse(await ask('new')) as { url: string; socketUrl: string };
+/** A database of its own on the server of this run: empty, or with the tables that a server's first start makes. */
+export async function newPostgresDatabase(content: 'empty' | 'migrated' = 'empty'): Promise<TestDatabase> {
+  const names = JSON.parse(await ask(content)) as { url: string; socketUrl: string };
   return { ...names, drop: async () => void (await ask(`drop ${names.url}`)) };
 }
 

@@ -5,7 +5,6 @@ import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { ClientSecretCredential } from '@azure/identity';
 import { SecretClient, type SecretClientOptions } from '@azure/keyvault-secrets';
 import { Client } from 'pg';
@@ -15,6 +14,7 @@ import { silentLog } from '../../src/core/log.ts';
 import { openService, type Service, type Surroundings } from '../../src/service.ts';
 import { newPostgresDatabase } from './postgres.ts';
 import type { TestDatabase } from './postgres-cluster.ts';
+import { trust } from './trusted.ts';
 
 export interface TestServer {
   readonly service: Service;
@@ -64,7 +64,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const { settings, ...surroundings } = options;
   const given = settings?.data;
   const folder = typeof given === 'string' ? given : await mkdtemp(join(tmpdir(), 'strongroom-test-'));
-  const database = onPostgres ? (databases.get(folder) ?? (await newPostgresDatabase())) : undefined;
+  const database = onPostgres
+    ? (databases.get(folder) ?? (await newPostgresDatabase('migrated')))
+    : undefined;
   if (database !== undefined) databases.set(folder, database);
   const flags = {
     ...{ data: folder, dev: true, listen: ['127.0.0.1'], port: 0, localPort: 0 },
@@ -92,7 +94,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   // A server with a certificate of its operator's has no authority.
   const ca = existsSync(config.paths.authority) ? await readFile(config.paths.authority, 'utf8') : '';
   // Azure's clients take no authority of their own when they go through a proxy; `exec` uses NODE_EXTRA_CA_CERTS.
-  if (ca !== '') setDefaultCACertificates([...getCACertificates('default'), ca]);
+  const distrust = ca === '' ? undefined : trust(ca);
   return {
     get service() {
       return service;
@@ -122,6 +124,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         ? alterSqlite(join(folder, 'strongroom.db'), statement, parameters)
         : alterPostgres(database.url, statement, parameters),
     async close() {
+      distrust?.();
       await service.close();
       await remove();
     },
