@@ -48,7 +48,8 @@ const table: Readonly<Record<string, readonly string[]>> = {
   // One way for letters to go out: behind the domain's port as well.
   mail: ['core', 'domain/certificates/notices.ts'],
   api: ['core', 'domain', 'identity', 'authorization', 'audit', 'events'],
-  cli: ['config.ts', 'service.ts', 'service/version.ts'],
+  // `service.ts` is the whole server: what only talks to one that serves loads it late, or never.
+  cli: ['config.ts', 'service.ts', 'service/serving-control.ts', 'service/version.ts'],
   'logging.ts': ['core'],
   'config.ts': ['config'],
   config: [],

@@ -1,6 +1,6 @@
 /** The composition root's face: opens a data folder, starts the server over it, runs the operator's operations. */
 import { existsSync } from 'node:fs';
-import { type Control, remoteControl } from './api/control/socket.ts';
+import type { Control } from './api/control/client.ts';
 import { tailAuditLogs } from './audit/several.ts';
 import type { AuditVerification } from './audit/verify.ts';
 import type { Config } from './config.ts';
@@ -27,6 +27,7 @@ import type { WorkerRole } from './service/database.ts';
 import { seedDev } from './service/dev-seed.ts';
 import { type Addresses, onStop, tellSupervisor } from './service/processes.ts';
 import { type Serving, startServing } from './service/serving.ts';
+import { servingControl } from './service/serving-control.ts';
 import { startSupervisor } from './service/supervisor.ts';
 import { startWriter } from './service/writer.ts';
 
@@ -90,10 +91,8 @@ export async function openService(config: Config, surroundings: Surroundings = {
   }
 }
 
-/** The operator's operations: of the process that serves the data folder, or of this one if none does. */
+/** The operator's operations in this process, on a data folder that no process serves. Throws `StartRefused`. */
 export async function openControl(config: Config): Promise<{ control: Control; close(): Promise<void> }> {
-  const remote = await servingControl(config);
-  if (remote !== undefined) return { control: remote, close: async () => undefined };
   assertThere(config);
   return openService(offline(config));
 }
@@ -126,11 +125,6 @@ export async function verifyAudit(config: Config): Promise<AuditVerification> {
   } finally {
     await store.close();
   }
-}
-
-/** The operations of the process that serves the data folder; undefined if none does. */
-export function servingControl(config: Config): Promise<Control | undefined> {
-  return remoteControl(config.paths.control);
 }
 
 /** The last lines of the audit log and, with `follow`, new ones; needs no server. */

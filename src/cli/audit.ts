@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type AuditVerification, tailAudit, verifyAudit } from '../service.ts';
+import type { AuditVerification } from '../service.ts';
 import { exitCodes, print, printJson } from './output.ts';
 import { configOf } from './settings.ts';
 import { wholeNumber } from './vault.ts';
@@ -11,6 +11,7 @@ export function addAuditCommands(program: Command): void {
     .description('check that no audit record was changed, removed or added; exit code 1 if one was')
     .option('--json', 'print JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
+      const { verifyAudit } = await import('../service.ts');
       const result = await verifyAudit(configOf(command));
       if (options.json === true) printJson(result);
       else report(result);
@@ -22,6 +23,7 @@ export function addAuditCommands(program: Command): void {
     .option('-n, --lines <number>', 'how many (default: 20)', wholeNumber)
     .option('-f, --follow', 'go on with new ones until interrupted')
     .action(async (options: { lines?: number; follow?: boolean }, command: Command) => {
+      const { tailAudit } = await import('../service.ts');
       const interrupted = new AbortController();
       process.once('SIGINT', () => interrupted.abort());
       const lines = tailAudit(configOf(command), {

@@ -1,6 +1,6 @@
 /** `backup` and `restore`: the whole server into one sealed file, and from it into an empty server. */
 import type { Command } from 'commander';
-import { backUpServer, type CopyReport, type Progress, restoreServer } from '../service.ts';
+import type { CopyReport, Progress } from '../service.ts';
 import { print, printError, printJson } from './output.ts';
 import { configOf } from './settings.ts';
 
@@ -22,7 +22,10 @@ export function addBackupCommands(program: Command): void {
       if (toStream && process.stdout.isTTY) {
         command.error('error: a backup is not written to a terminal; redirect the output', { exitCode: 2 });
       }
-      const report = await interruptible(options, (how) => backUpServer(config, { to, ...how }));
+      const report = await interruptible(options, async (how) => {
+        const { backUpServer } = await import('../service.ts');
+        return backUpServer(config, { to, ...how });
+      });
       // With the backup itself on standard output, what is said about it has to go elsewhere.
       const say = toStream ? printError : print;
       if (options.json === true) say(JSON.stringify({ file, ...report }, null, 2));
@@ -44,7 +47,10 @@ export function addBackupCommands(program: Command): void {
     )
     .action(async (file: string, options: { json?: boolean }, command: Command) => {
       const config = configOf(command);
-      const report = await interruptible(options, (how) => restoreServer(config, { file, ...how }));
+      const report = await interruptible(options, async (how) => {
+        const { restoreServer } = await import('../service.ts');
+        return restoreServer(config, { file, ...how });
+      });
       if (options.json === true) printJson({ file, ...report });
       else print(`Restored ${contentOf(report)} from ${file} (${costOf(report)}).`);
     });

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig } from '../config.ts';
-import { type Control, openService, StartRefused, servingControl } from '../service.ts';
+import { servingControl } from '../service/serving-control.ts';
+import type { Control } from '../service.ts';
 import type { ClientEnvironment } from './client-environment.ts';
 import { configOf } from './settings.ts';
 
@@ -18,6 +19,7 @@ export async function connectServing(command: Command): Promise<Connection> {
   const config = configOf(command);
   const control = await servingControl(config);
   if (control === undefined) {
+    const { StartRefused } = await import('../service.ts');
     throw new StartRefused(
       `No server serves ${config.data}. Start one with \`strongroom start --dev\`, name its folder with --data, or use \`exec --ephemeral\`.`,
     );
@@ -32,6 +34,7 @@ export async function connectEphemeral(): Promise<Connection> {
   try {
     const listen = ['127.0.0.1', '::1'];
     const flags = { data: folder, dev: true, listen, port: 0, localPort: 0, logLevel: 'warn' };
+    const { openService } = await import('../service.ts');
     const service = await openService(loadConfig({ flags, environment: {} }));
     const close = async () => {
       await service.close();
@@ -54,6 +57,7 @@ async function environmentOf(control: Control): Promise<Connection['environment'
   const environment = (await control('client-environment', {})) as ClientEnvironment;
   const { proxy } = environment;
   if (proxy === undefined) {
+    const { StartRefused } = await import('../service.ts');
     throw new StartRefused('The loopback listener of this server is off. Start it with --local-port 8081.');
   }
   return { ...environment, proxy };

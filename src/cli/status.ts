@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { servingControl } from '../service.ts';
+import { servingControl } from '../service/serving-control.ts';
 import { exitCodes, facts, print, printError, printJson } from './output.ts';
 import { configOf } from './settings.ts';
 

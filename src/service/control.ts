@@ -1,5 +1,6 @@
 /** The operator's operations over the built core. */
-import { type Control, localControl } from '../api/control/socket.ts';
+import type { Control } from '../api/control/client.ts';
+import { localControl } from '../api/control/socket.ts';
 import { appServicePath, imdsPath } from '../api/login/managed-identity.ts';
 import { Failure } from '../core/errors.ts';
 import { SecretBytes } from '../core/secret-bytes.ts';

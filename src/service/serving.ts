@@ -2,7 +2,7 @@
 import type { RequestListener } from 'node:http';
 import { hostname } from 'node:os';
 import { type ClientAddressOf, createClientAddresses } from '../api/client-address.ts';
-import type { Control } from '../api/control/socket.ts';
+import type { Control } from '../api/control/client.ts';
 import { serveControl } from '../api/control/socket.ts';
 import { serveDropInProxy } from '../api/drop-in-proxy.ts';
 import { createGraphApi, type GraphApi } from '../api/graph/routes.ts';

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
-import { remoteControl } from '../../src/api/control/socket.ts';
+import { remoteControl } from '../../src/api/control/client.ts';
 
 export interface Reply {
   readonly status: number;

@@ -3,19 +3,17 @@
  * in the data folder. Whoever can open it owns the data folder already.
  */
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AuditLog } from '../../audit/log.ts';
-import { Failure, type FailureKind } from '../../core/errors.ts';
+import { Failure } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { readText } from '../body.ts';
 import { asFailure, resultCode, statusOf } from '../errors.ts';
 import { parseBody } from '../vault/wire.ts';
+import type { Control } from './client.ts';
 import type { ControlDeps } from './operation.ts';
 import { controlOperations } from './operations.ts';
-
-/** Runs one operation by name, wherever it runs. Fails as the operation does. */
-export type Control = (operation: string, input: object) => Promise<unknown>;
 
 /** Runs operations in this process, with an audit record for those that change or reveal something. */
 export function localControl(deps: ControlDeps & { audit: AuditLog }): Control {
@@ -116,34 +114,4 @@ async function answer(control: Control, request: IncomingMessage, response: Serv
     Connection: 'close',
   });
   response.end(text);
-}
-
-/** The control of a serving process, over its socket; undefined if none is serving. */
-export async function remoteControl(path: string): Promise<Control | undefined> {
-  const call: Control = (operation, input) =>
-    new Promise((resolve, reject) => {
-      const request = httpRequest({ socketPath: path, method: 'POST', path: '/' }, (response) => {
-        const chunks: Buffer[] = [];
-        response.on('data', (chunk: Buffer) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          const reply = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
-            result?: unknown;
-            failure?: { kind: FailureKind; message: string };
-          };
-          if (reply.failure === undefined) resolve(reply.result);
-          else reject(new Failure(reply.failure.kind, reply.failure.message));
-        });
-      });
-      request.on('error', reject);
-      request.end(JSON.stringify({ operation, input }));
-    });
-  try {
-    await call('status', {});
-    return call;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') return undefined;
-    throw error;
-  }
 }
